@@ -1,0 +1,58 @@
+"""What a plugin promises the runner: one learner, one stream of batches, any evaluators.
+
+    stream.next()         -> batch      data in, from a dataset, an environment or a buffer
+    learner.update(batch) -> metrics    one improvement of everything the learner owns
+
+Nothing else in the lab knows whether it trains a Q-table, a GAN or a language model.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from .state import Saved
+
+Batch = Mapping[str, Tensor]      # a common leading axis on every tensor, already on the compute device
+Metrics = Mapping[str, Tensor]    # "group/name" -> 0-d tensor, still on the device: only the runner reads it
+Evaluator = Callable[[], Mapping[str, float]]     # {"return/mean": 500.0}; the runner puts eval/ before each name
+Act = Callable[[Tensor, int], Tensor]             # (obs [N, ...], count so far) -> action [N, ...], with exploration
+Policy = Callable[[Tensor], Tensor]               # obs [N, ...] -> action [N, ...], without
+
+
+class Learner(Saved):
+    """Owns parameters and optimizers; `saved` names every attribute that an update changes."""
+
+    def update(self, batch: Batch) -> Metrics:
+        """Improve once. The names of the metrics are the same at every update."""
+        raise NotImplementedError
+
+
+class Stream(Saved):
+    """An endless source of batches that knows how much of the world it has consumed."""
+
+    count: int = 0                # environment steps, examples or tokens so far: the x axis of every plot
+    unit: str = "steps"
+    epoch_length: int | None = None     # `count` per epoch, where there are epochs
+
+    def next(self) -> Batch:
+        """The batch for one update. A long wait inside calls `lab.signals.check()` where the state is whole."""
+        raise NotImplementedError
+
+    def metrics(self) -> dict[str, float]:
+        """What happened since the last call, such as episode returns; reading resets it."""
+        return {}
+
+    def notes(self) -> list[str]:
+        """What a user should know at the start, such as how exactly the environment can be resumed."""
+        return []
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an agent's `build` returns."""
+
+    learner: Learner
+    stream: Stream
+    evaluators: Mapping[str, Evaluator] = field(default_factory=dict)
+    policy: Policy | None = None  # for evaluation over episodes, `lab eval` and `lab play`

@@ -1,0 +1,53 @@
+"""What can go wrong, each with the exit code of the command. The message says what, where and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class LabError(Exception):
+    """Shown to the user as one paragraph, never as a traceback."""
+
+    exit_code = 1                 # an agent or an environment failed
+
+
+class UsageError(LabError):
+    """A bad command or config; raised before anything is created."""
+
+    exit_code = 2
+
+
+class Diverged(LabError):
+    """A loss or a gradient stopped being finite; the weights are those of before."""
+
+    exit_code = 3
+
+
+class ResumeError(LabError):
+    """A checkpoint or a run folder that cannot be continued."""
+
+    exit_code = 4
+
+
+class DiskError(LabError):
+    """No space, or no permission."""
+
+    exit_code = 5
+
+
+class RunInUse(LabError):
+    """Another live process trains in this run folder."""
+
+    exit_code = 6
+
+
+class EnvError(LabError):
+    """An environment raised, or returned something that no agent can learn from."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A clause for error messages: the nearest right name, if any is near, then all of them."""
+    names = sorted(known)
+    lower = {each.lower(): each for each in names}
+    near = [lower[each] for each in get_close_matches(str(name).lower(), lower, 1)]
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Known: {', '.join(names) or 'none'}."

@@ -1,0 +1,123 @@
+"""The whole extension surface. A plugin is a light module that declares names; nothing here imports torch.
+
+    from lab import Agent, hookimpl
+
+    @hookimpl
+    def lab_agents():
+        return [Agent("noise", NoiseConfig, "lab_noise.noise:build", learns_from="env")]
+
+Hooks are called once, at start-up, never inside the training loop.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pluggy import HookimplMarker, HookspecMarker
+
+hookspec, hookimpl = HookspecMarker("lab"), HookimplMarker("lab")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something a user can choose by name. YAML refers to it by this name, never by an import path."""
+
+    group: ClassVar[str]          # the Hydra group it belongs to
+    name: str                     # the `name` in its YAML; its schema is /schema/<group>/<name>
+    config: type                  # a plain dataclass: types, defaults, units (Hydra makes a frozen one read-only)
+    build: str                    # "module:function", imported only when chosen
+
+
+@dataclass(frozen=True)
+class Agent(Entry):
+    """build(config, world: lab.world.World) -> lab.contract.Experiment"""
+
+    group: ClassVar[str] = "agent"
+    learns_from: str = "env"      # "env" or "data"
+    tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # ^ env id or data name -> {"agent.batch_size": 64, "optimizer.lr": 1e-3, "budget.steps": 50_000}; "default" for the
+    #   others. Applied through `/tuned/<name>@_global_` in the agent's YAML; the command line wins.
+    small: tuple[str, ...] = ()   # overrides under which 70 updates cross every period: what `lab check` trains
+    not_checked: Mapping[str, str] = field(default_factory=dict)    # check that cannot apply -> the reason
+
+
+@dataclass(frozen=True)
+class Model(Entry):
+    """build(config, *arguments of its role) -> torch.nn.Module
+
+    Role "net" maps [B, *shape] to [B, outputs]: build(config, shape, outputs).
+    """
+
+    group: ClassVar[str] = "model"
+    role: str = "net"
+
+
+@dataclass(frozen=True)
+class Optimizer(Entry):
+    """build(config, parameters, fused: bool) -> torch.optim.Optimizer"""
+
+    group: ClassVar[str] = "optimizer"
+
+
+@dataclass(frozen=True)
+class Env(Entry):
+    """build(config, render_mode: str | None) -> gymnasium.Env"""
+
+    group: ClassVar[str] = "env"
+
+
+@dataclass(frozen=True)
+class Dataset(Entry):
+    """build(config) -> the named splits of a dataset"""
+
+    group: ClassVar[str] = "data"
+
+
+@dataclass(frozen=True)
+class Sink(Entry):
+    """build(config, folder: Path) -> lab.sinks.Sink: a tracker beside TensorBoard, chosen by log.sinks=[name]"""
+
+    group: ClassVar[str] = "sink"
+
+
+@hookspec
+def lab_agents() -> Iterable[Agent]:
+    """Algorithms that learn."""
+    raise NotImplementedError
+
+
+@hookspec
+def lab_models() -> Iterable[Model]:
+    """Network architectures."""
+    raise NotImplementedError
+
+
+@hookspec
+def lab_optimizers() -> Iterable[Optimizer]:
+    """Optimizers, each with its learning-rate schedule."""
+    raise NotImplementedError
+
+
+@hookspec
+def lab_envs() -> Iterable[Env]:
+    """Makers of Gymnasium environments."""
+    raise NotImplementedError
+
+
+@hookspec
+def lab_datasets() -> Iterable[Dataset]:
+    """Datasets."""
+    raise NotImplementedError
+
+
+@hookspec
+def lab_sinks() -> Iterable[Sink]:
+    """Places where metrics go, beside TensorBoard."""
+    raise NotImplementedError
+
+
+@hookspec
+def lab_conf() -> Path:
+    """The folder with this plugin's Hydra groups, such as `agent/dqn.yaml`."""
+    raise NotImplementedError
