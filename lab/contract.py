@@ -8,6 +8,7 @@ Nothing else in the lab knows whether it trains a Q-table, a GAN or a language m
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -15,7 +16,9 @@ from .state import Saved
 
 Batch = Mapping[str, Tensor]      # a common leading axis on every tensor, already on the compute device
 Metrics = Mapping[str, Tensor]    # "group/name" -> 0-d tensor, still on the device: only the runner reads it
-Evaluator = Callable[[], Mapping[str, float]]     # {"return/mean": 500.0}; the runner puts eval/ before each name
+Evaluator = Callable[[], Mapping[str, Any]]
+# ^ {"return/mean": 500.0}; the runner puts eval/ before each name. A number is a metric; a uint8 array [H, W, 3] is a
+#   picture and [T, H, W, 3] a film, both kept under media/; a tensor is shown as the histogram of its values.
 Act = Callable[[Tensor, int], Tensor]             # (obs [N, ...], count so far) -> action [N, ...], with exploration
 Policy = Callable[[Tensor], Tensor]               # obs [N, ...] -> action [N, ...], without
 
@@ -55,4 +58,5 @@ class Experiment:
     learner: Learner
     stream: Stream
     evaluators: Mapping[str, Evaluator] = field(default_factory=dict)
+    closing: Mapping[str, Evaluator] = field(default_factory=dict)     # at the end of the run alone
     policy: Policy | None = None  # for evaluation over episodes, `lab eval` and `lab play`

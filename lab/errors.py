@@ -51,3 +51,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     near = [lower[each] for each in get_close_matches(str(name).lower(), lower, 1)]
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"{hint}Known: {', '.join(names) or 'none'}."
+
+
+def within(name: str, value: float | None, low: float, high: float) -> None:
+    """Raises UsageError unless low <= value <= high; None passes."""
+    if value is not None and not low <= value <= high:
+        raise UsageError(f"{name} is {value}; expected a number from {low:,} to {high:,}")

@@ -1,0 +1,77 @@
+"""python -m lab +agent=dqn env=CartPole seed=1"""
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from . import __version__, argv, help
+from .errors import LabError, UsageError, nearest
+
+COMMANDS = {"plugins": "plugins", "eval": "eval", "play": "play", "check": "check", "check-env": "check_env",
+            "tensorboard": "tensorboard"}
+
+
+def main() -> int:
+    """Runs a command or a training; returns its exit code. A user's mistake is one paragraph, not a traceback."""
+    if sys.path and sys.path[0] in ("", os.getcwd()) and Path(sys.argv[0]).name == "__main__.py":
+        del sys.path[0]           # a types.py in the current folder must not replace the standard one
+    args = sys.argv[1:]
+    try:
+        if args and args[0] in COMMANDS:
+            return int(import_module(f".commands.{COMMANDS[args[0]]}", __package__).main(args[1:]))
+        if args and not args[0].startswith("-") and "=" not in args[0]:
+            raise UsageError(f"no command is called {args[0]!r}. {nearest(args[0], COMMANDS)} "
+                             "To train: python -m lab +agent=dqn env=CartPole")
+        return train(args)
+    except LabError as error:
+        if os.environ.get("LAB_DEBUG") == "1":
+            raise
+        print(f"lab: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def train(args: list[str]) -> int:
+    flags, overrides = argv.split(args)
+    argv.refuse_doubles(overrides)
+    run, rest = argv.take(overrides, "resume")
+    if flags and run is not None:
+        raise UsageError("resume= goes on with one run: it takes no flags")
+    if {"--version", "--help", "-h"} & set(flags):
+        print(f"lab {__version__}" if "--version" in flags else help.text())
+        return 0
+    if flags:
+        return through_hydra(flags, overrides)
+    if run not in (None, "", "null"):
+        from .train import resume
+
+        return resume(Path(str(run)), rest)
+    folder, rest = argv.take(overrides, "hydra.run.dir")
+    from .config import composed
+
+    cfg = composed(rest)
+    from .train import start          # here and not above: this imports torch, which a typo must not wait for
+
+    return start(cfg, folder)
+
+
+def through_hydra(flags: list[str], overrides: list[str]) -> int:
+    """--cfg, --multirun, shell completion: Hydra's own."""
+    import hydra
+
+    from .config import HYDRA, composed, conf_dir, install
+    from .jobs import job
+
+    if not any(flag in ("-m", "--multirun", "--hydra-help") or flag.startswith("-sc") for flag in flags):
+        composed(overrides)           # a mistake gets our message, not Hydra's
+    sys.argv[:] = ["lab", *flags, *overrides]
+    install()
+    hydra.main(version_base=HYDRA, config_path=str(conf_dir()), config_name="config")(job)()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Small repairs to the command line before Hydra reads it."""
+
+import re
+
+from .errors import UsageError
+
+FLAGS = {"-m", "--multirun", "-r", "--run", "-h", "--help", "--hydra-help", "--resolve", "--version", "--cfg", "-c",
+         "--info", "-i", "-sc", "--shell-completion", "--package", "-p", "--config-dir", "-cd", "--experimental-rerun"}
+WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i"}
+ADDED = ("agent", "experiment")   # groups that are appended: agent=dqn means +agent=dqn
+
+
+def key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def split(args: list[str]) -> tuple[list[str], list[str]]:
+    """(flags with their values, overrides): Hydra stops reading overrides at a flag in their midst."""
+    flags, overrides, rest = list[str](), list[str](), iter(args)
+    for arg in rest:
+        if not arg.startswith("-"):
+            overrides.append(arg)
+            continue
+        flags.append(arg)
+        if arg in WITH_VALUE and (value := next(rest, None)) is not None:
+            flags.append(value)
+    for flag in flags:
+        if flag.startswith("-") and flag.partition("=")[0] not in FLAGS:
+            raise UsageError(f"unknown option {flag}; overrides are written KEY=VALUE, see python -m lab --help")
+    return flags, [repaired(each) for each in overrides]
+
+
+def repaired(override: str) -> str:
+    """agent=dqn as +agent=dqn, and 1e6 as 1000000, which a key that counts accepts."""
+    name, sign, value = override.partition("=")
+    if not sign:
+        raise UsageError(f"{override!r} is neither a command nor KEY=VALUE; see python -m lab --help")
+    if name.lstrip("+") in ADDED:
+        name = f"+{name.lstrip('+')}"
+    if re.fullmatch(r"[+-]?\d+(\.\d+)?[eE]\+?\d+", value) and float(value).is_integer() and abs(float(value)) < 1e18:
+        value = str(int(float(value)))
+    return f"{name}={value}"
+
+
+def take(overrides: list[str], name: str) -> tuple[str | None, list[str]]:
+    """The last value given to `name`, and the other overrides."""
+    values = [each.partition("=")[2] for each in overrides if key(each) == name]
+    return (values[-1] if values else None), [each for each in overrides if key(each) != name]
+
+
+def refuse_doubles(overrides: list[str]) -> None:
+    """Raises UsageError where one key is given twice with different values: which one was meant?"""
+    seen: dict[str, str] = {}
+    for each in overrides:
+        if seen.setdefault(key(each), each) != each:
+            raise UsageError(f"{key(each)} is given twice: {seen[key(each)]} and {each}")

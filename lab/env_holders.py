@@ -1,0 +1,59 @@
+"""Things that hand out their state and take it back: random generators and the simulators of C libraries."""
+
+import random
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.random import Generator, RandomState
+
+BITS: dict[str, Any] = {name: getattr(np.random, name) for name in ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")}
+
+
+class Holder(NamedTuple):
+    get: Callable[[Any], Any]                             # -> plain data
+    set: Callable[[Any, Any], Any]
+    new: Callable[[Any], Any] | None = None               # from plain data; None: only one that is there can be filled
+
+
+def get_mujoco(data: Any) -> Any:
+    """All that the next `mj_step` depends on, float64 [S]."""
+    mujoco, kind = sys.modules["mujoco"], sys.modules["mujoco"].mjtState.mjSTATE_INTEGRATION
+    state = np.empty(mujoco.mj_stateSize(data.model, kind))
+    mujoco.mj_getState(data.model, data, state, kind)
+    return state
+
+
+def set_mujoco(data: Any, state: Any) -> None:
+    mujoco = sys.modules["mujoco"]
+    mujoco.mj_setState(data.model, data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+
+
+def get_ale(ale: Any) -> Any:
+    """uint8 [bytes], with the generator behind sticky actions, which `cloneState` leaves out unless asked."""
+    return np.frombuffer(ale.cloneState(include_rng=True).serialize(), np.uint8).copy()
+
+
+def set_ale(ale: Any, state: Any) -> None:
+    ale.restoreState(sys.modules["ale_py"].ALEState(state.tobytes()))
+
+
+def set_generator(rng: Any, state: Any) -> None:
+    rng.bit_generator.state = state
+
+
+HOLDERS = {    # (package, class); the packages of C libraries are loaded where there is such an object
+    ("numpy", "Generator"): Holder(lambda rng: rng.bit_generator.state, set_generator,
+                                   lambda state: Generator(BITS[state["bit_generator"]]())),
+    ("numpy", "RandomState"): Holder(lambda rng: rng.get_state(legacy=False), lambda rng, state: rng.set_state(state),
+                                     lambda state: RandomState(BITS[state["bit_generator"]]())),
+    ("random", "Random"): Holder(random.Random.getstate, random.Random.setstate, lambda state: random.Random()),
+    ("mujoco", "MjData"): Holder(get_mujoco, set_mujoco),
+    ("ale_py", "ALEInterface"): Holder(get_ale, set_ale),
+}
+
+
+def short(name: str) -> tuple[str, str]:
+    """Of "package.module.Class": packages move their classes between private modules."""
+    return name.partition(".")[0], name.rpartition(".")[2]

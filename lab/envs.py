@@ -1,0 +1,174 @@
+"""N copies of a Gymnasium environment stepped together: tensors in, tensors out. T steps, N environments.
+
+Every episode has its own seed, a function of the run's seed, the environment's index and the episode's number. An
+episode that ends begins anew at once (autoreset in the same step), and `next_obs` is always the true successor.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from .compute import Compute
+from .contract import Act
+from .env_state import Tier
+from .errors import EnvError, UsageError
+from .recorder import Recorder
+from .state import Saved
+
+Make = Callable[[], gym.Env[Any, Any]]
+SCALARS = (float, int, bool, np.floating, np.integer, np.bool_)
+
+
+def standard(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    """An environment whose observations are one array or one number: nested ones are joined.
+
+    Raises UsageError for spaces that have no such form, such as text.
+    """
+    space = env.observation_space
+    if isinstance(space, spaces.Tuple) and all(isinstance(part, spaces.Discrete) for part in space):
+        joined = spaces.MultiDiscrete([part.n for part in space], start=[part.start for part in space])
+        return gym.wrappers.TransformObservation(env, lambda obs: np.asarray(obs, np.int64), joined)
+    if isinstance(space, spaces.Dict | spaces.Tuple | spaces.MultiBinary) and space.is_np_flattenable:
+        return gym.wrappers.FlattenObservation(env)
+    if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete):
+        return env
+    raise UsageError(f"{name_of(env)} has observations {space}, which cannot be made one array; wrap the environment "
+                     "so that it returns a Box, Discrete, MultiDiscrete or a Dict or Tuple of them")
+
+
+def name_of(env: gym.Env[Any, Any]) -> str:
+    return env.spec.id if env.spec else type(env.unwrapped).__name__
+
+
+class Envs(Saved):
+    saved = ("obs", "episodes", "returns", "lengths", "finished", "recorder")
+
+    def __init__(self, make: Make, n: int, compute: Compute, name: str = "train", tier: Tier = Tier.BOUNDARY):
+        self.envs, self.compute, self.name = [make() for _ in range(n)], compute, name
+        self.observation_space, self.action_space = self.envs[0].observation_space, self.envs[0].action_space
+        self.id, self.shape, self.dtype = name_of(self.envs[0]), self.observation_space.shape, dtype_of(self.observation_space)
+        start = getattr(self.observation_space, "start", 0)
+        self.start = start if np.any(start) else None     # integer observations count from here; ours from 0
+        self.episodes, self.returns, self.lengths = [0] * n, [0.0] * n, [0] * n
+        self.finished: list[tuple[float, int]] = []       # (return, length) of episodes not yet reported
+        self.recorder = Recorder(self.envs, make, self.seed, tier)
+        self.obs = np.zeros((n, *(self.shape or ())), self.dtype)            # [N, ...] where to act next
+        for i in range(n):
+            self.obs[i] = self.reset(i)
+
+    def __len__(self) -> int:
+        return len(self.envs)
+
+    def seed(self, i: int, episode: int) -> int:
+        return self.compute.seed_for(f"{self.name}/{i}/{episode}")
+
+    def collect(self, act: Act, steps: int, count: int = 0) -> dict[str, Tensor]:
+        """[T, N, ...] obs, action, reward, next_obs, terminal (no future to bootstrap from) and done (a new episode).
+
+        Raises EnvError where an environment raises or returns what is not a finite value of its space's shape.
+        """
+        rows = {"obs": np.empty((steps, *self.obs.shape), self.dtype), "next_obs": np.empty((steps, *self.obs.shape), self.dtype),
+                "reward": np.empty((steps, len(self)), np.float32), "terminal": np.zeros((steps, len(self)), np.float32),
+                "done": np.zeros((steps, len(self)), np.float32)}
+        actions = []
+        for t in range(steps):
+            rows["obs"][t] = self.obs
+            action = act(torch.from_numpy(self.obs).to(self.compute.device), count + t * len(self))          # [N, ...]
+            actions.append(action)
+            self.step(action, {name: row[t] for name, row in rows.items()})
+        self.check(rows, count)
+        batch = {name: torch.from_numpy(row).to(self.compute.device) for name, row in rows.items()}
+        return {**batch, "action": torch.stack(actions)}
+
+    def step(self, action: Tensor, row: dict[str, np.ndarray]) -> None:
+        """One step of every environment, written into `row`, each entry [N, ...]."""
+        for i, choice in enumerate(self.to_env(action)):
+            obs, reward, terminated, truncated = self.advance(i, choice)
+            obs = obs if self.start is None else obs - self.start
+            row["next_obs"][i], row["reward"][i], row["terminal"][i] = obs, reward, terminated
+            self.returns[i] += float(reward)
+            self.lengths[i] += 1
+            if terminated or truncated:
+                row["done"][i] = 1
+                self.finished.append((self.returns[i], self.lengths[i]))
+                self.restart(i)
+            else:
+                self.obs[i] = obs
+
+    def advance(self, i: int, action: Any) -> tuple[Any, Any, bool, bool]:
+        try:
+            obs, reward, terminated, truncated, _ = self.envs[i].step(action)
+        except Exception as error:
+            raise self.error(i, f"raised {type(error).__name__}: {error}") from error
+        if self.recorder.active:
+            self.recorder.stepped(i, action, obs, reward)
+        if np.shape(obs) != self.shape:
+            raise self.error(i, f"returned an observation of shape {np.shape(obs)}, its space has {self.shape}")
+        if not isinstance(reward, SCALARS):
+            raise self.error(i, f"returned the reward {reward!r}, a {type(reward).__name__}; expected a number")
+        return obs, reward, bool(terminated), bool(truncated)
+
+    def reset(self, i: int) -> Any:
+        try:
+            obs, _ = self.envs[i].reset(seed=self.seed(i, self.episodes[i]))
+        except Exception as error:
+            raise self.error(i, f"raised {type(error).__name__} in reset: {error}") from error
+        self.recorder.began(i, self.episodes[i])
+        if np.shape(obs) != self.shape:
+            raise self.error(i, f"returned an observation of shape {np.shape(obs)} from reset, its space has {self.shape}")
+        return obs if self.start is None else obs - self.start
+
+    def restart(self, i: int) -> None:
+        """Begin the next episode of copy `i`."""
+        self.episodes[i] += 1
+        self.returns[i], self.lengths[i] = 0.0, 0
+        self.obs[i] = self.reset(i)
+
+    def to_env(self, action: Tensor) -> Any:
+        space = self.action_space
+        if isinstance(space, spaces.Discrete):
+            return (action + int(space.start)).tolist() if space.start else action.tolist()
+        return action.cpu().numpy().astype(space.dtype)
+
+    def check(self, rows: dict[str, np.ndarray], count: int) -> None:
+        """Raises EnvError where a reward or an observation is not finite."""
+        for name in ("reward", "next_obs", "obs"):
+            if rows[name].dtype.kind == "f" and not np.isfinite(rows[name]).all():
+                t, i = np.argwhere(~np.isfinite(rows[name]))[0][:2]
+                what = "a reward" if name == "reward" else "an observation"
+                raise self.error(int(i), f"returned {what} that is not finite, at step {count + t * len(self):,} of the run")
+
+    def error(self, i: int, what: str) -> EnvError:
+        self.recorder.lost()                  # a resume begins new episodes: this one cannot be trusted
+        return EnvError(f"environment {self.id} (copy {i} of {len(self)}, step {self.lengths[i]} of its episode "
+                        f"{self.episodes[i]}) {what}")
+
+    def load_state_dict(self, state: Any) -> None:
+        super().load_state_dict(state)
+        for i in self.recorder.restore(self.episodes, self.obs):    # whose episode in progress could not be brought back
+            self.restart(i)
+
+    def metrics(self) -> dict[str, float]:
+        finished, self.finished = self.finished, []
+        if not finished:
+            return {}
+        returns, lengths = np.array(finished, np.float64).T
+        return {"episode/return": float(returns.mean()), "episode/length": float(lengths.mean()),
+                "episode/count": float(len(finished))}
+
+    def close(self) -> None:
+        for env in self.envs:
+            env.close()
+
+
+def dtype_of(space: gym.Space[Any]) -> Any:
+    """float32 for every float: float64 observations are rounded; integers and bytes stay as they are."""
+    kind = np.dtype(space.dtype).kind if space.dtype is not None else "f"
+    if kind == "f":
+        return np.float32
+    return np.int64 if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else space.dtype

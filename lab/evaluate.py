@@ -1,0 +1,69 @@
+"""How well a policy does, in environments of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import signals
+from .compute import Compute
+from .contract import Policy
+from .envs import Envs, Make
+
+COPIES = 16                       # environments stepped together
+
+
+@dataclass
+class EpisodeReturn:
+    """An evaluator: undiscounted returns of `policy` over `episodes` episodes, the same ones at every call."""
+
+    make: Make
+    policy: Policy
+    episodes: int
+    compute: Compute
+    max_steps: int                # of one episode; for environments without a time limit
+    name: str = "evaluate"        # of the random numbers: another name, other episodes
+
+    def __call__(self) -> Mapping[str, float]:
+        returns, lengths = np.array(self.play(), np.float64).T           # [E]
+        return {"return/mean": float(returns.mean()), "return/std": float(returns.std()),
+                "return/min": float(returns.min()), "return/max": float(returns.max()),
+                "length/mean": float(lengths.mean())}
+
+    def play(self) -> list[tuple[float, int]]:
+        """(return, length) of every episode. Copy i plays the episodes i, i + n, ...: short ones are not favoured."""
+        envs = Envs(self.make, min(COPIES, self.episodes), self.compute, self.name)
+        n, played = len(envs), list[tuple[float, int]]()
+        quota, returns, lengths = [len(range(i, self.episodes, n)) for i in range(n)], np.zeros(n), np.zeros(n, np.int64)
+        try:
+            while any(quota):
+                signals.check()
+                rows = envs.collect(self.act, 1)
+                returns, lengths = returns + rows["reward"][0].cpu().numpy(), lengths + 1             # [N]
+                ended = rows["done"][0].cpu().numpy() > 0
+                for i in np.flatnonzero(ended | (lengths >= self.max_steps)):
+                    if quota[i]:
+                        played.append((float(returns[i]), int(lengths[i])))
+                        quota[i] -= 1
+                    if not ended[i]:
+                        envs.restart(int(i))
+                    returns[i], lengths[i] = 0, 0
+        finally:
+            envs.close()
+        return played
+
+    def act(self, obs: Tensor, count: int) -> Tensor:
+        with torch.no_grad():
+            return self.policy(obs)
+
+
+def interval(values: Any, confidence: float = 0.95) -> float:
+    """Half the width of the interval of the mean (normal approximation), in the unit of `values`."""
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return float("nan")
+    return float(NormalDist().inv_cdf(0.5 + confidence / 2) * values.std(ddof=1) / np.sqrt(len(values)))

@@ -1,0 +1,59 @@
+"""Makes registered Gymnasium environments; a missing family names the extra that brings it."""
+
+import importlib
+from typing import Any
+
+import gymnasium as gym
+from gymnasium import error as gym_error
+
+from .builtin import Gym
+from .errors import UsageError, nearest
+
+# what an id or an import error starts with -> (module that registers or implements the family, the extra)
+FAMILIES = {
+    "ALE/": ("ale_py", "atari"),
+    "MinAtar/": ("minatar.gym", "minatar"),
+}
+MODULES = {"Box2D": "box2d", "box2d": "box2d", "swig": "box2d", "mujoco": "mujoco", "ale": "atari", "minatar": "minatar",
+           "pygame": "classic-control"}
+
+
+def build(cfg: Gym, render_mode: str | None = None) -> gym.Env[Any, Any]:
+    """Raises UsageError for an id that is not registered and for a family that is not installed."""
+    register_family(cfg.id)
+    limit = {} if cfg.max_episode_steps is None else {"max_episode_steps": cfg.max_episode_steps}
+    try:
+        return gym.make(cfg.id, render_mode=render_mode, disable_env_checker=True, **limit, **cfg.options)
+    except (gym_error.NameNotFound, gym_error.NamespaceNotFound, gym_error.VersionNotFound) as error:
+        raise UsageError(f"no environment is registered as {cfg.id!r}. {close(cfg.id)}") from error
+    except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:
+        raise UsageError(f"env.id={cfg.id} needs a package that is not installed ({one_line(error)}). {advice(error)}") from error
+    except (gym_error.Error, TypeError, ValueError, AssertionError) as error:
+        raise UsageError(f"env.id={cfg.id} with options {cfg.options} cannot be made: {one_line(error)}") from error
+
+
+def register_family(id: str) -> None:
+    for start, (module, extra) in FAMILIES.items():
+        if id.startswith(start):
+            try:
+                family = importlib.import_module(module)
+            except ImportError:
+                raise UsageError(f'env.id={id} needs the {extra} family: pip install "pluglab[{extra}]"') from None
+            getattr(family, "register_envs", lambda: gym.register_envs(family))()
+
+
+def advice(error: Exception) -> str:
+    text = str(error)
+    extras = [extra for word, extra in MODULES.items() if word in text]
+    if extras and extras[0] == "classic-control":
+        return 'It draws with pygame: pip install "gymnasium[classic-control]"'
+    return f'pip install "pluglab[{extras[0]}]" brings it.' if extras else "Install it with pip."
+
+
+def close(id: str) -> str:
+    hint = nearest(id, gym.registry).partition("Known:")[0]
+    return f"{hint}`python -c 'import gymnasium; gymnasium.pprint_registry()'` lists them."
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,36 @@
+"""What `python -m lab --help` prints. No torch, no Hydra: it answers at once."""
+
+from pathlib import Path
+
+from .host import core_folder, host
+
+TEXT = """\
+Trains an agent on an environment or a dataset:
+
+    python -m lab +agent=dqn env=CartPole seed=1 budget.steps=50_000
+
+Groups: choose with GROUP=NAME, the agent with +agent=NAME
+
+{groups}
+
+Change any value with KEY=VALUE; see them all with +agent=NAME --cfg job --resolve
+Go on with a run:   python -m lab resume=RUN [budget.steps=...]
+Many runs:          python -m lab -m +agent=dqn env=CartPole seed=0,1,2
+Other commands:     lab plugins | eval RUN | play RUN | check AGENT | check-env ID | tensorboard [DIR]
+Completion:         eval "$(lab -sc install=bash)"
+Hydra's own flags:  --hydra-help
+"""
+
+
+def groups() -> dict[str, list[str]]:
+    """Every group with its choices, from the lab's own folder and those of the plugins."""
+    found: dict[str, set[str]] = {}
+    for folder in (core_folder(), *host().folders.values()):
+        for file in Path(folder).glob("*/*.yaml"):
+            found.setdefault(file.parent.name, set()).add(file.stem)
+    return {group: sorted(names - {"none"}) for group, names in sorted(found.items())}
+
+
+def text() -> str:
+    lines = [f"    {group + ':':<12}{', '.join(names)}" for group, names in groups().items() if names]
+    return TEXT.format(groups="\n".join(lines))

@@ -1,0 +1,139 @@
+"""Pictures, clips, text and histograms as files of a run: media/<name>/<count>.<kind>.
+
+N images, H and W pixels, C channels. Pixels are uint8, or floats from 0 (black) to 1.
+"""
+
+import importlib
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from .errors import LabError, UsageError
+
+FASTEST = 50                      # frames per second: browsers show a GIF frame of under 20 ms for 100 ms
+
+
+def keep(run: Path, name: str, count: int, kind: str, content: bytes) -> Path:
+    """Write the file for `name` ("eval/episode") at `count`; `kind` is ".gif", ".png", ".md" or ".json"."""
+    path = Path(run) / "media" / name / f"{count:012}{kind}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def kept(run: Path) -> Iterator[tuple[int, str, Path]]:
+    """(count, name, path) of every file that `keep` wrote, by name and then by count."""
+    root = Path(run) / "media"
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and path.stem.isdecimal():
+            yield int(path.stem), path.parent.relative_to(root).as_posix(), path
+
+
+def pixels(image: ArrayLike) -> NDArray[Any]:
+    """[H, W], [H, W, 1], [H, W, 3] or a batch of these, as uint8; floats are clipped to 0..1. Raises LabError."""
+    array = np.asarray(image)
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise LabError(f"an image is uint8, or float from 0 to 1; this one is {array.dtype}: convert it first")
+    bright: NDArray[Any] = np.round(np.nan_to_num(array).clip(0, 1) * 255)
+    return bright.astype(np.uint8)
+
+
+def picture(image: ArrayLike) -> Image.Image:
+    """A Pillow image of [H, W], [H, W, 1] or [H, W, 3]. Raises LabError for another shape or type."""
+    array = pixels(image)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]                                          # [H, W]
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3):
+        return Image.fromarray(array)
+    raise LabError(f"an image has the shape [H, W], [H, W, 1] or [H, W, 3]; this one has {list(array.shape)}")
+
+
+def png(image: ArrayLike) -> bytes:
+    """[H, W], [H, W, 1] or [H, W, 3] as a PNG file. Raises LabError for another shape or type."""
+    file = io.BytesIO()
+    picture(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def gif(frames: Sequence[ArrayLike], fps: float, width: int = 320) -> bytes:
+    """Frames [H, W, 3] as a GIF of at most `width` pixels that plays at the speed of `fps` frames per second.
+
+    All frames share one palette of 256 colours; above 50 per second every second (third, ...) frame is left out.
+    Raises LabError where there is no frame, or one is no image.
+    """
+    if not len(frames) or fps <= 0:
+        raise LabError(f"a clip needs a frame, and more than 0 of them per second; got {len(frames)}, {fps} per second")
+    step = math.ceil(fps / FASTEST)
+    images = [shrink(picture(frame), width) for frame in frames[::step]]
+    palette = common_palette(images)
+    images = [image.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    file, times = io.BytesIO(), durations(len(images), fps / step)
+    images[0].save(file, "GIF", save_all=True, append_images=images[1:], loop=0, duration=times)
+    return file.getvalue()
+
+
+def shrink(image: Image.Image, width: int) -> Image.Image:
+    """At most `width` pixels wide, in the same proportions."""
+    if image.width <= width:
+        return image
+    return image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BILINEAR)
+
+
+def common_palette(images: Sequence[Image.Image]) -> Image.Image:
+    """256 colours for a clip, taken from up to eight of its frames."""
+    some = images[:: max(1, len(images) // 8)][:8]
+    sheet = Image.fromarray(np.concatenate([np.asarray(image.convert("RGB")) for image in some]))
+    return sheet.quantize(256, Image.Quantize.MEDIANCUT)
+
+
+def durations(n: int, fps: float) -> list[int]:
+    """[n] milliseconds per frame: whole hundredths of a second, as GIF has them, that add up to n / fps seconds."""
+    ends = [10 * round(100 * i / fps) for i in range(n + 1)]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def mp4(frames: Sequence[ArrayLike], path: Path, fps: float) -> None:
+    """Frames [H, W, 3] as an H.264 file; an odd last row or column is cut off. Raises UsageError without imageio."""
+    try:
+        imageio: Any = importlib.import_module("imageio.v2")
+        importlib.import_module("imageio_ffmpeg")
+    except ImportError as error:
+        raise UsageError('MP4 needs imageio with ffmpeg: pip install "pluglab[video]", or write a GIF') from error
+    with imageio.get_writer(path, fps=fps, macro_block_size=1) as writer:
+        for frame in frames:
+            array = np.asarray(picture(frame).convert("RGB"))           # [H, W, 3]
+            height, width = array.shape[0] // 2 * 2, array.shape[1] // 2 * 2
+            writer.append_data(array[:height, :width])
+
+
+def grid(images: ArrayLike, columns: int) -> NDArray[Any]:
+    """[N, H, W] or [N, H, W, C] row by row, as [rows * H, columns * W, ...]; black where none is left."""
+    array = pixels(images)
+    if array.ndim not in (3, 4) or not len(array) or columns < 1:
+        raise LabError(f"a grid needs [N, H, W] or [N, H, W, C], and a column; got {list(array.shape)}, {columns}")
+    (n, height, width), rows = array.shape[:3], math.ceil(len(array) / columns)
+    full = np.zeros((rows * columns, *array.shape[1:]), np.uint8)
+    full[:n] = array
+    full = full.reshape(rows, columns, height, width, *array.shape[3:]).swapaxes(1, 2)     # [rows, H, columns, W, ...]
+    return full.reshape(rows * height, columns * width, *array.shape[3:])
+
+
+def histogram(values: ArrayLike, bins: int = 64) -> bytes:
+    """The finite values as JSON {"counts": [bins], "edges": [bins + 1], "sum", "sum_squares"}; none: LabError."""
+    array = np.asarray(values, np.float64).ravel()
+    array = array[np.isfinite(array)]
+    if not array.size:
+        raise LabError("a histogram needs at least one finite value")
+    counts, edges = np.histogram(array, bins)
+    moments = {"sum": float(array.sum()), "sum_squares": float(array @ array)}
+    return json.dumps({"counts": counts.tolist(), "edges": edges.tolist(), **moments}).encode()

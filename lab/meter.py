@@ -1,0 +1,78 @@
+"""Means of metrics: kept on the device, read once per log. R rows, M metrics."""
+
+import torch
+from torch import Tensor
+
+from .contract import Metrics
+from .errors import Diverged, LabError
+from .state import Saved
+
+FOLD = 256                        # rows held before they are summed: bounds memory; a save between changes no bit
+
+
+class Meter(Saved):
+    saved = ("names", "rows", "total", "bad", "n")
+
+    def __init__(self, device: torch.device):
+        self.device, self.names, self.n = device, [], 0   # n: rows in this log window
+        self.pending: list[Metrics] = []                  # the last of them, not yet summed
+        self.total: Tensor | None = None                  # [M] sums of the others, float64
+        self.bad: Tensor | None = None                    # [M] first row of the window that was not finite, or inf
+
+    def add(self, metrics: Metrics) -> None:
+        self.pending.append(metrics)
+        self.n += 1
+        if len(self.pending) == FOLD:
+            self._fold()
+
+    def read(self, updates: int) -> dict[str, float]:
+        """The mean of each metric since the last read, after `updates` updates in all; the only wait for the device.
+
+        Raises Diverged where a value was not finite.
+        """
+        self._fold()
+        self.check(updates)
+        means = {} if self.total is None else dict(zip(self.names, (self.total / self.n).tolist(), strict=True))
+        self.total, self.bad, self.n = None, None, 0
+        return means
+
+    def check(self, updates: int) -> None:
+        """Raises Diverged, naming metric and update, where a value of this window was not finite."""
+        for bad in (self.bad, first_bad(self.rows, self.n - len(self.pending))):
+            for name, row in zip(self.names, [] if bad is None else bad.tolist(), strict=False):
+                if row != float("inf"):
+                    raise Diverged(f"{name} was not finite at update {updates - self.n + int(row) + 1:,}")
+
+    @property
+    def rows(self) -> Tensor | None:
+        """[R, M] the rows not yet summed."""
+        if not self.pending:
+            return None
+        names = self.names = self.names or list(self.pending[0])
+        for row in self.pending:
+            if list(row) != names:
+                raise LabError(f"an update returned the metrics {list(row)} and an earlier one {names}: "
+                               "the names and their order must be the same at every update")
+        return torch.stack([row[name].detach() for row in self.pending for name in names]).view(-1, len(names))
+
+    @rows.setter
+    def rows(self, rows: Tensor | None) -> None:
+        device_rows = [] if rows is None else rows.to(self.device)
+        self.pending = [dict(zip(self.names, row.unbind(), strict=True)) for row in device_rows]
+
+    def _fold(self) -> None:
+        rows = self.rows
+        if rows is None:
+            return
+        total, bad = rows.double().sum(0), first_bad(rows, self.n - len(self.pending))        # [M]
+        self.total = total if self.total is None else self.total + total
+        self.bad = bad if self.bad is None or bad is None else torch.minimum(self.bad, bad)
+        self.pending = []
+
+
+def first_bad(rows: Tensor | None, offset: int) -> Tensor | None:
+    """[M] for each column of `rows` [R, M] `offset` plus the first row that is not finite, or inf."""
+    if rows is None:
+        return None
+    number = torch.arange(offset, offset + len(rows), device=rows.device, dtype=torch.float64)[:, None]      # [R, 1]
+    return torch.where(rows.isfinite(), torch.inf, number).amin(0)

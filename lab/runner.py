@@ -1,0 +1,161 @@
+"""The one loop. Read this file and you know what every experiment in the lab does.
+
+    while the budget lasts:
+        batch = stream.next()
+        metrics = learner.update(batch)
+        every so often: log, evaluate, save
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from . import signals
+from .compute import Compute
+from .contract import Evaluator, Experiment
+from .errors import Diverged
+from .meter import Meter
+from .state import frozen_rng, rng_state, set_rng_state
+
+
+class Record(Protocol):
+    """Where a run is written: lab.folder.RunFolder, or a list in a test."""
+
+    def log(self, count: int, updates: int, seconds: float, metrics: Mapping[str, float]) -> None: ...
+
+    def media(self, count: int, name: str, value: Any) -> None: ...
+
+    def save(self, count: int, state: dict[str, Any]) -> None: ...
+
+
+@dataclass
+class Periods:
+    """In the stream's own unit; each fires when a multiple of it is crossed."""
+
+    log: int
+    evaluate: int
+    save: int
+
+
+@dataclass
+class Budget:
+    """Ends at whichever is reached first; counts what was done before a resume."""
+
+    steps: float = float("inf")             # in the stream's own unit
+    updates: float = float("inf")
+    seconds: float = float("inf")           # of training, all sittings together
+
+
+class Runner:
+    saved = ("updates", "seconds", "next_log", "next_evaluate", "next_save")
+
+    def __init__(self, experiment: Experiment, compute: Compute, record: Record, periods: Periods):
+        self.learner, self.stream = experiment.learner, experiment.stream
+        self.evaluators, self.closing = experiment.evaluators, experiment.closing
+        self.compute, self.record, self.periods, self.meter = compute, record, periods, Meter(compute.device)
+        self.updates, self.seconds, self.final = 0, 0.0, dict[str, float]()
+        self.next_log, self.next_evaluate, self.next_save = periods.log, periods.evaluate, periods.save
+        self.since, self.logged = time.perf_counter(), (0, 0.0)         # of this sitting; (count, seconds) at the last log
+
+    def run(self, budget: Budget) -> None:
+        """Train until the budget is used up. Raises signals.Stop, with the state saved, when asked to stop."""
+        self.since = time.perf_counter() - self.seconds
+        stream, learner, meter, flags = self.stream, self.learner, self.meter, signals.FLAGS
+        due, timed = self.due(), budget.seconds != float("inf")
+        try:
+            while stream.count < budget.steps and self.updates < budget.updates:
+                if timed and self.clock() >= budget.seconds:
+                    break
+                if flags.any or stream.count >= due:
+                    due = self.attend()
+                batch = stream.next()
+                meter.add(learner.update(batch))
+                self.updates += 1
+            self.finish()
+        except signals.Stop:
+            self.save()
+            raise
+
+    def due(self) -> int:
+        """The count at which the loop must look up."""
+        return min(self.next_log, self.next_evaluate, self.next_save)
+
+    def attend(self) -> int:
+        """Do what has come due, in this order, each at most once; a stop is seen in between."""
+        count, periods = self.stream.count, self.periods
+        if count >= self.next_log:
+            self.log()
+            self.next_log = after(count, periods.log)
+        signals.check()
+        if count >= self.next_evaluate:
+            self.evaluate(self.evaluators)
+            self.next_evaluate = after(count, periods.evaluate)
+        if count >= self.next_save or signals.FLAGS.save:
+            self.next_save = after(count, periods.save)
+            self.save()
+        signals.FLAGS.any = signals.FLAGS.stop is not None
+        signals.check()
+        return self.due()
+
+    def finish(self) -> None:
+        """The end of the budget: the last window, the last evaluation and the last checkpoint."""
+        if self.meter.n:
+            self.log()
+        self.evaluate({**self.evaluators, **self.closing})
+        self.save()
+
+    def clock(self) -> float:
+        return time.perf_counter() - self.since
+
+    def log(self) -> None:
+        self.fail_if_diverged()
+        metrics, now = self.meter.read(self.updates), self.clock()
+        count, seconds = self.logged
+        self.logged = (self.stream.count, now)
+        rate = (self.stream.count - count) / max(now - seconds, 1e-9)
+        self.write({**metrics, **self.stream.metrics(), f"time/{self.stream.unit}_per_s": rate})
+
+    def evaluate(self, evaluators: Mapping[str, Evaluator]) -> None:
+        """Whatever an evaluator draws or computes, training never notices."""
+        found: dict[str, Any] = {}
+        with torch.no_grad(), frozen_rng():
+            for evaluator in evaluators.values():
+                found |= {f"eval/{name}": value for name, value in evaluator().items()}
+        media = {name: value for name, value in found.items() if isinstance(value, np.ndarray | torch.Tensor)}
+        for name, value in media.items():
+            self.record.media(self.stream.count, name, value)
+        if metrics := {name: float(value) for name, value in found.items() if name not in media}:
+            self.write(metrics)
+
+    def write(self, metrics: Mapping[str, float]) -> None:
+        self.final |= metrics
+        self.record.log(self.stream.count, self.updates, self.clock(), metrics)
+
+    def fail_if_diverged(self) -> None:
+        self.meter.check(self.updates)
+        if skipped := int(self.compute.skipped):
+            raise Diverged(f"a loss or gradient was not finite in {skipped} of the steps up to update {self.updates:,}")
+
+    def save(self) -> None:
+        self.fail_if_diverged()
+        self.seconds = self.clock()
+        own = {name: getattr(self, name) for name in self.saved}
+        parts = {part: getattr(self, part).state_dict() for part in ("learner", "stream", "meter")}
+        self.record.save(self.stream.count, {"runner": own, **parts, "final": self.final, "rng": rng_state()})
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        for name in self.saved:
+            setattr(self, name, state["runner"][name])
+        for part in ("learner", "stream", "meter"):
+            getattr(self, part).load_state_dict(state[part])
+        self.final, self.logged = dict(state["final"]), (self.stream.count, self.seconds)
+        set_rng_state(state["rng"])              # last: nothing restored after it may draw
+
+
+def after(count: int, period: int) -> int:
+    """The first multiple of `period` past `count`."""
+    return (count // period + 1) * period

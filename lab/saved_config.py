@@ -1,0 +1,78 @@
+"""The config of a run folder, which may be a stranger's: read as plain data, never as code."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from .config import GROUPS, LabConfig, plain_of, typed
+from .errors import ResumeError, UsageError, nearest
+
+LARGEST = 1_000_000               # bytes of a config that is worth reading
+FIXED = ("seed", "env.id", "data.name")
+
+
+def load_config(path: Path) -> LabConfig:
+    """config.yaml of a run, typed and checked. Raises ResumeError for anything that is not plain data of the lab."""
+    file = path / "config.yaml"
+    try:
+        if file.stat().st_size > LARGEST:
+            raise ValueError("it is far too large")
+        plain = yaml.safe_load(file.read_text())
+        refuse_code(plain)
+        cfg = typed(plain)
+    except FileNotFoundError:
+        raise ResumeError(f"{path} is not a run folder: it has no config.yaml") from None
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise ResumeError(f"{file} cannot be read: {' '.join(str(error).split())[:300]}") from None
+    except UsageError as error:
+        raise ResumeError(f"{file}: {error}") from None
+    return cfg
+
+
+def refuse_code(node: Any) -> None:
+    """Raises ValueError where a text would be looked up or would import a module."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            raise ValueError("it holds a _target_, which the lab never writes")
+        if ":" in str(node.get("id", "")):
+            raise ValueError(f"the id {node['id']!r} would import a module; start such a run anew from the command line")
+        for item in node.values():
+            refuse_code(item)
+    elif isinstance(node, list):
+        for item in node:
+            refuse_code(item)
+    elif isinstance(node, str) and "${" in node:
+        raise ValueError(f"the text {node!r} is an interpolation, which the lab never writes")
+
+
+def changed(cfg: LabConfig, overrides: Sequence[str]) -> LabConfig:
+    """The config with new values. Raises ResumeError for a change that would make it another run."""
+    plain = plain_of(cfg)
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UsageError(" ".join(str(error).split("\n")[0].split())) from None
+    for each in parsed:
+        change(plain, each.key_or_group, each.value())
+    return typed(plain)
+
+
+def change(plain: dict[str, Any], key: str, value: Any) -> None:
+    if key in GROUPS:
+        chosen = (plain[key] or {}).get("name")
+        if value == chosen:
+            return
+        raise ResumeError(f"this run belongs to {key} {chosen!r}, not {value!r}; start a new one for that")
+    *parents, last = key.split(".")
+    node: Any = plain
+    for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+    if not isinstance(node, dict) or last not in node:
+        raise UsageError(f"unknown key {key!r}. {nearest(last, node if isinstance(node, dict) else plain)}")
+    if key in FIXED and node[last] != value:
+        raise ResumeError(f"{key} is {node[last]!r} in this run and cannot become {value!r}; start a new one for that")
+    node[last] = value

@@ -1,0 +1,68 @@
+"""What there is to learn from and with: handed to every agent's `build`. Asking for what was not chosen says how."""
+
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any
+
+import gymnasium as gym
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .compute import Compute
+from .config import LabConfig
+from .contract import Policy
+from .env_state import Tier, probe
+from .envs import Envs, standard
+from .errors import UsageError
+from .evaluate import EpisodeReturn
+from .host import host
+from .optimizers import scheduled
+
+
+class World:
+    def __init__(self, cfg: LabConfig, compute: Compute):
+        self.cfg, self.compute = cfg, compute
+
+    def make_env(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
+        """One environment, its observations joined to one array or number. Raises UsageError where none was chosen."""
+        if self.cfg.env is None:
+            raise UsageError(f"{self.cfg.agent.name} learns from an environment: add env=NAME, such as env=CartPole")
+        return standard(host().load("env", self.cfg.env.name)(self.cfg.env, render_mode))
+
+    def envs(self, n: int, name: str = "train") -> Envs:
+        """`n` copies for training, their state saved as exactly as the environment allows."""
+        return Envs(self.make_env, n, self.compute, name, self.tier)
+
+    @cached_property
+    def tier(self) -> Tier:
+        """How exactly this environment can be resumed in mid-episode; found out by trying."""
+        return probe(self.make_env, lambda episode: self.compute.seed_for(f"probe/{episode}"))
+
+    def returns(self, policy: Policy) -> EpisodeReturn:
+        """An evaluator: the return of `policy` over `evaluate.episodes` episodes, always the same ones."""
+        evaluate = self.cfg.evaluate
+        return EpisodeReturn(self.make_env, policy, evaluate.episodes, self.compute, evaluate.max_steps)
+
+    @cached_property
+    def data(self) -> Any:
+        """The dataset. Raises UsageError where none was chosen."""
+        if self.cfg.data is None:
+            raise UsageError(f"{self.cfg.agent.name} learns from a dataset: add data=NAME")
+        return host().load("data", self.cfg.data.name)(self.cfg.data)
+
+    def model(self, *arguments: Any, role: str = "net") -> nn.Module:
+        """The chosen network, made for its role. Raises UsageError where none was chosen or it has another role."""
+        cfg, fit = self.cfg.model, [e.name for e in host().entries.values() if getattr(e, "role", None) == role]
+        if cfg is None or cfg.name not in fit:
+            raise UsageError(f"{self.cfg.agent.name} needs a model of role {role!r}, came {getattr(cfg, 'name', 'none')}; "
+                             f"add model=NAME, one of: {', '.join(sorted(fit))}")
+        net: nn.Module = host().load("model", cfg.name)(cfg, *arguments)
+        return net.to(self.compute.device)
+
+    def optimizer(self, parameters: Iterable[Tensor]) -> Optimizer:
+        """The chosen optimizer with its schedule, fused where torch can. Raises UsageError where none was chosen."""
+        cfg = self.cfg.optimizer
+        if cfg is None:
+            raise UsageError(f"{self.cfg.agent.name} needs an optimizer: add optimizer=NAME, such as optimizer=adam")
+        build: Callable[..., Optimizer] = host().load("optimizer", cfg.name)
+        return scheduled(build(cfg, parameters, fused=True), cfg)

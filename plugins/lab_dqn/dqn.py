@@ -1,0 +1,120 @@
+"""Deep Q-learning with a target network. K gradient steps, B batch, N environments, A actions."""
+
+import copy
+
+import torch
+from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
+from torch import Tensor, nn
+from torch.nn.functional import one_hot, smooth_l1_loss
+
+from lab.compute import Compute
+from lab.contract import Batch, Experiment, Learner, Metrics
+from lab.errors import UsageError
+from lab.streams import Replay, Ring
+from lab.world import World
+
+from .plugin import DQN
+
+
+def td_target(reward: Tensor, terminal: Tensor, next_value: Tensor, discount: float) -> Tensor:
+    """One-step return in reward units (Mnih et al. 2015, algorithm 1); a terminal state has no future.
+
+    All tensors have one shape. A truncated episode is not terminal: its value is bootstrapped.
+    """
+    return reward + discount * (1 - terminal) * next_value
+
+
+class DeepQ(Learner):
+    """Mnih et al. 2015, with the Huber loss in place of the clipped error."""
+
+    saved = ("q", "target", "optimizer", "steps", "rng")
+
+    def __init__(self, q: nn.Module, n_actions: int, optimizer: torch.optim.Optimizer, cfg: DQN, compute: Compute):
+        self.cfg, self.compute, self.n_actions, self.optimizer = cfg, compute, n_actions, optimizer
+        self.q, self.target = q, copy.deepcopy(q).requires_grad_(False)
+        self.steps, self.rng = 0, compute.rng("explore")     # gradient steps taken; exploration
+        self.learn = compute.jit(self.improve)
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        return self.q(obs).argmax(-1)                                                       # [N]
+
+    def act(self, obs: Tensor, count: int) -> Tensor:
+        """Epsilon-greedy, each environment with its own coin."""
+        cfg, done = self.cfg, min(count / self.cfg.epsilon_steps, 1.0)
+        epsilon = cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done
+        uniform = torch.randint(self.n_actions, obs.shape[:1], generator=self.rng, device=obs.device)         # [N]
+        explore = torch.rand(obs.shape[:1], generator=self.rng, device=obs.device) < epsilon                  # [N]
+        with torch.inference_mode():
+            return torch.where(explore, uniform, self.greedy(obs))                          # [N]
+
+    def update(self, batch: Batch) -> Metrics:
+        """K gradient steps on a batch [K, B, ...] towards one target network."""
+        goals = self.goals(batch)                                                           # [K, B]
+        rows = [self.learn(*row) for row in zip(batch["obs"], batch["action"], goals, strict=True)]
+        before, self.steps = self.steps, self.steps + len(rows)
+        if before // self.cfg.target_every != self.steps // self.cfg.target_every:
+            self.target.load_state_dict(self.q.state_dict())
+        loss, value, norm = rows[0] if len(rows) == 1 else (torch.stack(each).mean() for each in zip(*rows, strict=True))
+        return {"loss/td": loss, "q/mean": value, "grad/norm": norm}
+
+    @torch.no_grad()
+    def goals(self, batch: Batch) -> Tensor:
+        with self.compute.autocast():
+            future = self.target(batch["next_obs"].flatten(0, 1)).amax(-1)                  # [K * B]
+        future = future.float().view_as(batch["reward"])                                    # [K, B]
+        return td_target(batch["reward"], batch["terminal"], future, self.cfg.discount)
+
+    def improve(self, obs: Tensor, action: Tensor, goal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One gradient step on [B, ...]; returns loss, mean value and gradient norm."""
+        with self.compute.autocast():
+            q = self.q(obs).gather(-1, action[:, None])[:, 0].float()                       # [B]
+        loss = smooth_l1_loss(q, goal)
+        norm = self.compute.minimize(loss, self.optimizer, self.cfg.max_grad_norm)
+        return loss.detach(), q.detach().mean(), norm
+
+
+class OneHot(nn.Module):
+    """Integers as indicator vectors: [B] or [B, k] -> [B, sum of `sizes`]."""
+
+    def __init__(self, sizes: list[int]):
+        super().__init__()
+        self.sizes = sizes
+
+    def forward(self, obs: Tensor) -> Tensor:
+        columns = obs.view(len(obs), len(self.sizes)).unbind(-1)
+        return torch.cat([one_hot(column, size) for column, size in zip(columns, self.sizes, strict=True)], -1).float()
+
+
+class Scale(nn.Module):
+    """Bytes 0..255 as 0..1."""
+
+    def forward(self, obs: Tensor) -> Tensor:
+        return obs.float() / 255
+
+
+def features(space: Space) -> tuple[list[nn.Module], tuple[int, ...]]:
+    """What stands before the network for these observations, and the shape it then sees.
+
+    Raises UsageError for observations that have no such form.
+    """
+    if isinstance(space, Discrete):
+        return [OneHot([int(space.n)])], (int(space.n),)
+    if isinstance(space, MultiDiscrete) and len(space.shape) == 1:
+        return [OneHot(space.nvec.tolist())], (int(space.nvec.sum()),)
+    if isinstance(space, Box):
+        return [Scale()] if space.dtype == "uint8" else [], space.shape
+    raise UsageError(f"dqn cannot see {space}; it needs Box, Discrete or MultiDiscrete observations")
+
+
+def build(cfg: DQN, world: World) -> Experiment:
+    envs = world.envs(cfg.num_envs)
+    if not isinstance(envs.action_space, Discrete):
+        raise UsageError(f"dqn needs a Discrete action space; {envs.id} has {envs.action_space}. "
+                         "Choose an environment with discrete actions, such as env=CartPole")
+    before, shape = features(envs.observation_space)
+    n_actions = int(envs.action_space.n)
+    q = nn.Sequential(*before, world.model(shape, n_actions)).to(world.compute.device)
+    learner = DeepQ(q, n_actions, world.optimizer(q.parameters()), cfg, world.compute)
+    stream = Replay(envs, learner.act, Ring(cfg.buffer_size, world.compute.device), every=cfg.train_every,
+                    warmup=cfg.warmup, shape=(cfg.gradient_steps, cfg.batch_size), compute=world.compute)
+    return Experiment(learner, stream, policy=learner.greedy)

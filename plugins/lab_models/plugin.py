@@ -1,0 +1,34 @@
+"""Network architectures. Light: the command line reads this file before torch is imported."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab import Model, hookimpl
+from lab.errors import UsageError, nearest
+
+ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "leaky_relu")
+
+
+@dataclass
+class MLP:
+    """Fully connected layers on the flattened input."""
+
+    name: str = "mlp"
+    hidden: list[int] = field(default_factory=lambda: [256, 256])    # width of each hidden layer
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        if any(not 1 <= width <= 1_000_000 for width in self.hidden):
+            raise UsageError(f"model.hidden is {list(self.hidden)}; expected widths from 1 to 1,000,000")
+        if self.activation not in ACTIVATIONS:
+            raise UsageError(f"model.activation={self.activation} is not known. {nearest(self.activation, ACTIVATIONS)}")
+
+
+@hookimpl
+def lab_models() -> list[Model]:
+    return [Model("mlp", MLP, "lab_models.mlp:build", role="net")]
+
+
+@hookimpl
+def lab_conf() -> Path:
+    return Path(__file__).parent / "conf"
