@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from . import __version__, argv, help
+from . import __version__, argv, help, screen
 from .errors import LabError, UsageError, nearest
 
 COMMANDS = {"plugins": "plugins", "eval": "eval", "play": "play", "check": "check", "check-env": "check_env",
@@ -17,6 +17,7 @@ def main() -> int:
     if sys.path and sys.path[0] in ("", os.getcwd()) and Path(sys.argv[0]).name == "__main__.py":
         del sys.path[0]           # a types.py in the current folder must not replace the standard one
     args = sys.argv[1:]
+    screen.install()
     try:
         if args and args[0] in COMMANDS:
             return int(import_module(f".commands.{COMMANDS[args[0]]}", __package__).main(args[1:]))

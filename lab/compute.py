@@ -61,7 +61,7 @@ class Compute:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
         bad = (~(loss.detach() + norm).isfinite()).float()
         self.skipped += bad
         if getattr(optimizer, "_step_supports_amp_scaling", False):     # fused: skips and rescales in the kernel
@@ -82,7 +82,7 @@ class Compute:
         graph = torch.compile(function, mode="reduce-overhead")
 
         def replay(*args: Any) -> Any:      # the next replay overwrites the outputs: hand out copies
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             return tree_map_only(Tensor, torch.clone, graph(*args))
 
         return cast(Function, replay)

@@ -3,9 +3,8 @@
     state = Encoder().encode(env)                # nested dicts, lists, numbers, strings and arrays
     Decoder().decode(state, new_env, "env")      # the objects of new_env stay who they are; what they hold is replaced
 
-Functions, windows and the objects of most C libraries are left out, so nothing here promises that an environment
-goes on as it would have: `lab.env_state.probe` tries. Names in the data never choose code: an object is filled where
-the new environment already has one of its class.
+Functions, windows and the objects of most C libraries are left out; whether an environment then goes on as it would
+have, `lab.env_state.probe` tries. Names in the data never choose code: only an object that is there can be filled.
 """
 
 import copy
@@ -28,7 +27,9 @@ LEFT_OUT = {"type": "left out"}
 NOT_STATE = sys.stdlib_module_names | {"Box2D", "OpenGL", "glfw", "matplotlib", "mujoco", "numpy", "pygame", "torch"}
 CONSTANTS = {"spec", "_cached_spec", "_saved_kwargs", "_ezpickle_args", "_ezpickle_kwargs", "mujoco_renderer", "P"}
 OF_SPACE = {"_np_random", "spaces", "feature_space", "stacked_feature_space", "node_space", "edge_space"}
-MUTABLE: dict[str, Callable[[], Any]] = {"builtins.list": list, "builtins.dict": dict, "builtins.set": set}
+MUTABLE: dict[str, Callable[[Any], Any]] = {
+    "builtins.list": lambda node: [], "builtins.dict": lambda node: {}, "builtins.set": lambda node: set(),
+    "collections.deque": lambda node: deque(maxlen=node["maxlen"])}
 
 
 class Encoder:
@@ -64,7 +65,7 @@ class Decoder:
         if node["type"] == "shared":
             return self.made[node["id"]]
         self.path.append(name)
-        if node["type"] == "left out":
+        if node == LEFT_OUT:
             value = self.misfit("something that cannot be saved", target) if target is MISSING else target
         else:
             value = self.made[node["id"]] = CODECS[node["type"]].write(node, target, self)
@@ -76,24 +77,22 @@ class Decoder:
 
     def misfit(self, saved: str, target: Any) -> Any:
         here = "nothing" if target is MISSING else class_of(target)
-        raise ResumeError(f"the environment cannot be put back: {'.'.join(self.path)} was {saved} when saved, a new one "
-                          f"has {here} there. Was it saved with another version of the environment?")
+        raise ResumeError(f"the environment cannot be put back: {'.'.join(self.path)} was {saved} and is {here} in a "
+                          "new one. Resume with the versions that saved it; run.json lists them")
 
 
 def class_of(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def read_array(value: Any, encoder: Encoder) -> dict[str, Any]:
-    return {"data": np.array(value, order="C")}
+def is_array(value: Any) -> bool:
+    """Or one number of numpy, of a kind that a checkpoint can store."""
+    known = type(value) is np.ndarray or isinstance(value, np.generic)
+    return known and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8
 
 
-def numeric(value: Any) -> bool:
-    return value.dtype.kind in "biuf" and value.dtype.itemsize <= 8
-
-
-def write_enum(node: dict[str, Any], target: Any, decoder: Decoder) -> Any:
-    return type(decoder.fit(node, target))(decoder.decode(node["value"], MISSING, "value"))
+def write_array(node: dict[str, Any], target: Any, decoder: Decoder) -> Any:
+    return node["data"].copy() if node["class"] == "numpy.ndarray" else node["data"][()]
 
 
 def read_items(value: Any, encoder: Encoder) -> dict[str, Any]:
@@ -115,13 +114,8 @@ def write_fixed(node: dict[str, Any], target: Any, decoder: Decoder) -> Any:
 
 def container(node: dict[str, Any], target: Any, decoder: Decoder) -> Any:
     """An empty one, known before its items are made: they may hold it. A defaultdict keeps its default."""
-    if node["class"] == "collections.deque":
-        new: Any = deque(maxlen=node["maxlen"])
-    elif node["class"] in MUTABLE:
-        new = MUTABLE[node["class"]]()
-    else:
-        new = copy.copy(decoder.fit(node, target))
-        new.clear()
+    new = MUTABLE[node["class"]](node) if node["class"] in MUTABLE else copy.copy(decoder.fit(node, target))
+    new.clear()
     decoder.made[node["id"]] = new
     return new
 
@@ -148,10 +142,8 @@ def attributes(value: Any) -> dict[str, Any]:
     """Those in __dict__ and __slots__; of a space, only its generators."""
     state = object.__getstate__(value)                    # None, the dict, or (the dict or None, the slots)
     parts = state if isinstance(state, tuple) else (state,)
-    found = {name: item for part in parts for name, item in (part or {}).items()}
-    if isinstance(value, Space):
-        return {name: item for name, item in found.items() if name in OF_SPACE}
-    return {name: item for name, item in found.items() if name not in CONSTANTS or isinstance(item, np.ndarray)}
+    found = {name: item for part in parts for name, item in (part or {}).items() if name not in CONSTANTS}
+    return {name: item for name, item in found.items() if name in OF_SPACE} if isinstance(value, Space) else found
 
 
 def is_object(value: Any) -> bool:
@@ -180,10 +172,6 @@ def write_object(node: dict[str, Any], target: Any, decoder: Decoder) -> Any:
     return target
 
 
-def read_holder(value: Any, encoder: Encoder) -> dict[str, Any]:
-    return {"state": HOLDERS[short(class_of(value))].get(value)}
-
-
 def write_holder(node: dict[str, Any], target: Any, decoder: Decoder) -> Any:
     """In place where one is there, since a closure may hold it too."""
     kind = HOLDERS[short(node["class"])]
@@ -200,12 +188,13 @@ class Codec(NamedTuple):
 
 
 CODECS = {     # the first that owns a value writes it
-    "scalar": Codec(lambda v: isinstance(v, np.generic) and numeric(v), read_array, lambda node, *_: node["data"][()]),
-    "array": Codec(lambda v: type(v) is np.ndarray and numeric(v), read_array, lambda node, *_: node["data"].copy()),
-    "enum": Codec(lambda v: isinstance(v, Enum), lambda v, encoder: {"value": encoder.encode(v.value)}, write_enum),
+    "array": Codec(is_array, lambda v, _: {"data": np.array(v, order="C")}, write_array),
+    "enum": Codec(lambda v: isinstance(v, Enum), lambda v, encoder: {"value": encoder.encode(v.value)},
+                  lambda node, old, into: type(into.fit(node, old))(into.decode(node["value"], MISSING, "value"))),
     "fixed": Codec(lambda v: isinstance(v, tuple | frozenset), read_items, write_fixed),
     "items": Codec(lambda v: isinstance(v, list | set | deque), read_items, write_items),
     "dict": Codec(lambda v: isinstance(v, dict), read_dict, write_dict),
-    "holder": Codec(lambda v: short(class_of(v)) in HOLDERS, read_holder, write_holder),
+    "holder": Codec(lambda v: short(class_of(v)) in HOLDERS,
+                    lambda v, _: {"state": HOLDERS[short(class_of(v))].get(v)}, write_holder),
     "object": Codec(is_object, read_object, write_object),
 }

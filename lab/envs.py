@@ -4,6 +4,7 @@ Every episode has its own seed, a function of the run's seed, the environment's 
 episode that ends begins anew at once (autoreset in the same step), and `next_obs` is always the true successor.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from .errors import EnvError, UsageError
 from .recorder import Recorder
 from .state import Saved
 
+LOG = logging.getLogger("lab")
 Make = Callable[[], gym.Env[Any, Any]]
 SCALARS = (float, int, bool, np.floating, np.integer, np.bool_)
 
@@ -150,8 +152,19 @@ class Envs(Saved):
 
     def load_state_dict(self, state: Any) -> None:
         super().load_state_dict(state)
-        for i in self.recorder.restore(self.episodes, self.obs):    # whose episode in progress could not be brought back
+        held = [self.restore(i) for i in range(len(self))]
+        if lost := held.count(False):
+            LOG.warning("%d of %d environments begin a new episode: %s", lost, len(self), self.recorder.describe())
+
+    def restore(self, i: int) -> bool:
+        """Bring copy `i` back into its episode; where that cannot be, begin the next one."""
+        held, obs = self.recorder.restore(i, self.episodes[i])
+        if obs is not None:               # replayed: did the environment repeat itself?
+            obs = obs if self.start is None else obs - self.start
+            held = bool(np.array_equal(np.asarray(obs, self.dtype), self.obs[i], equal_nan=True))
+        if not held:
             self.restart(i)
+        return held
 
     def metrics(self) -> dict[str, float]:
         finished, self.finished = self.finished, []

@@ -1,6 +1,7 @@
 """Makes registered Gymnasium environments; a missing family names the extra that brings it."""
 
 import importlib
+import os
 from typing import Any
 
 import gymnasium as gym
@@ -21,6 +22,8 @@ MODULES = {"Box2D": "box2d", "box2d": "box2d", "swig": "box2d", "mujoco": "mujoc
 def build(cfg: Gym, render_mode: str | None = None) -> gym.Env[Any, Any]:
     """Raises UsageError for an id that is not registered and for a family that is not installed."""
     register_family(cfg.id)
+    if render_mode == "rgb_array" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")     # pygame looks for a screen even where it needs none
     limit = {} if cfg.max_episode_steps is None else {"max_episode_steps": cfg.max_episode_steps}
     try:
         return gym.make(cfg.id, render_mode=render_mode, disable_env_checker=True, **limit, **cfg.options)

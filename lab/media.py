@@ -21,16 +21,15 @@ from .errors import LabError, UsageError
 FASTEST = 50                      # frames per second: browsers show a GIF frame of under 20 ms for 100 ms
 
 
-def keep(run: Path, name: str, count: int, kind: str, content: bytes) -> Path:
-    """Write the file for `name` ("eval/episode") at `count`; `kind` is ".gif", ".png", ".md" or ".json"."""
+def place(run: Path, name: str, count: int, kind: str) -> Path:
+    """The file for `name` ("eval/episode") at `count`; `kind` is ".gif", ".png", ".md" or ".json". Makes its folder."""
     path = Path(run) / "media" / name / f"{count:012}{kind}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
     return path
 
 
-def kept(run: Path) -> Iterator[tuple[int, str, Path]]:
-    """(count, name, path) of every file that `keep` wrote, by name and then by count."""
+def placed(run: Path) -> Iterator[tuple[int, str, Path]]:
+    """(count, name, path) of every file that `place` has named, by name and then by count."""
     root = Path(run) / "media"
     for path in sorted(root.rglob("*")):
         if path.is_file() and path.stem.isdecimal():

@@ -11,10 +11,11 @@ FOLD = 256                        # rows held before they are summed: bounds mem
 
 
 class Meter(Saved):
-    saved = ("names", "rows", "total", "bad", "n")
+    saved = ("names", "rows", "total", "n")          # not `bad`: nothing is saved once a value was not finite
 
     def __init__(self, device: torch.device):
-        self.device, self.names, self.n = device, [], 0   # n: rows in this log window
+        self.device, self.n = device, 0                   # n: rows in this log window
+        self.names: list[str] = []
         self.pending: list[Metrics] = []                  # the last of them, not yet summed
         self.total: Tensor | None = None                  # [M] sums of the others, float64
         self.bad: Tensor | None = None                    # [M] first row of the window that was not finite, or inf
@@ -57,8 +58,8 @@ class Meter(Saved):
 
     @rows.setter
     def rows(self, rows: Tensor | None) -> None:
-        device_rows = [] if rows is None else rows.to(self.device)
-        self.pending = [dict(zip(self.names, row.unbind(), strict=True)) for row in device_rows]
+        each = () if rows is None else rows.to(self.device).unbind()
+        self.pending = [dict(zip(self.names, row.unbind(), strict=True)) for row in each]
 
     def _fold(self) -> None:
         rows = self.rows

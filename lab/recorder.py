@@ -1,18 +1,19 @@
 """Environments in mid-episode as plain data, in the tier that `lab.env_state` found for them."""
 
+import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
-from .env_state import Tier, read_attributes, same, write_attributes
+from .env_state import Tier, read_attributes, restore, same
 from .errors import EnvError
 from .state import Saved, frozen_rng
 
 LOG = logging.getLogger("lab")
-WITNESS = 64                      # steps by which the first checkpoint is verified
+WITNESS = 64                      # steps by which a checkpoint is verified
+VERIFIED = 2                      # checkpoints: the one before the first step, and the first in the midst
 Env = gym.Env[Any, Any]
 
 MEANING = {
@@ -26,15 +27,15 @@ MEANING = {
 class Recorder(Saved):
     """Follows N environments so that they can be brought back, each episode from its own seed."""
 
-    saved = ("tier", "inner", "actions", "past")
+    saved = ("inner", "actions", "past")
 
-    def __init__(self, envs: Sequence[Env], make: Callable[[], Env], seed: Callable[[int, int], int], tier: Tier):
+    def __init__(self, envs: list[Env], make: Callable[[], Env], seed: Callable[[int, int], int], tier: Tier):
         self.envs, self.make, self.seed, self.level = envs, make, seed, tier
-        self.actions: list[list[Any]] = [[] for _ in envs]            # of the episode in progress
+        self.actions: list[Any] = [[] for _ in envs]                  # of the episode in progress; None: lost
         self.past: list[list[list[Any]]] = [[] for _ in envs]         # of the episodes before it, for a full replay
-        self.broken, self.verified = False, tier is not Tier.EXACT
-        self.loaded: list[Any] = []
-        self.witness: list[tuple[Any, Any, float]] | None = None      # (action, obs, reward) since the first checkpoint
+        self.broken, self.checkpoints = False, 0
+        self.inner: list[Any] = [None for _ in envs]                  # attributes of each, at the last checkpoint
+        self.witness: list[tuple[Any, Any, Any]] | None = None        # (action, obs, reward) since that checkpoint
 
     @property
     def active(self) -> bool:
@@ -55,75 +56,48 @@ class Recorder(Saved):
         if self.level in (Tier.EPISODE_REPLAY, Tier.REPLAY):
             self.actions[i].append(action)
         if i == 0 and self.witness is not None:
-            self.witness.append((action, np.array(obs), float(reward)))
+            self.witness.append(copy.deepcopy((action, obs, reward)))
             if len(self.witness) == WITNESS:
                 self.verify()
 
     def lost(self) -> None:
-        """An environment failed: what it was doing cannot be brought back."""
-        self.broken = True
+        """An environment failed: what they were doing cannot be brought back."""
+        self.broken, self.actions = True, [None for _ in self.envs]
 
-    @property
-    def tier(self) -> str:
-        return str(Tier.BOUNDARY if self.broken else self.level)
-
-    @tier.setter
-    def tier(self, tier: str) -> None:
-        self.level = Tier(tier)
-
-    @property
-    def inner(self) -> list[Any]:
-        """The attributes of every environment; the first look at them starts their verification."""
-        if self.tier != Tier.EXACT:
-            return []
-        states = [read_attributes(env) for env in self.envs]
-        if not self.verified:
-            self.verified, self.first, self.witness = True, states[0], []
-        return states
-
-    @inner.setter
-    def inner(self, states: list[Any]) -> None:
-        self.loaded = states
+    def state_dict(self) -> dict[str, Any]:
+        exact = self.level is Tier.EXACT and not self.broken
+        self.inner = [read_attributes(env) if exact else None for env in self.envs]
+        self.checkpoints += 1
+        if exact and self.checkpoints <= VERIFIED:
+            self.witness = []
+        return super().state_dict()
 
     def verify(self) -> None:
         """Do what the live environment did since the checkpoint in another one: is it the same?"""
         witness, self.witness = self.witness or [], None
         with frozen_rng():
-            env = self.make()
             try:
-                env.reset(seed=0)
-                write_attributes(env, self.first)
+                env, _ = restore(self.make, Tier.EXACT, [(0, [])], self.inner[0])
                 held = all(same(env.step(action)[:2], (obs, reward)) for action, obs, reward in witness)
+                env.close()
             except Exception as error:
                 LOG.debug("verification raised", exc_info=error)
                 held = False
-            finally:
-                env.close()
         if not held:
             self.level = Tier.BOUNDARY
             LOG.warning("the first checkpoint did not hold: %s", self.describe())
 
-    def restore(self, episodes: Sequence[int], obs: np.ndarray) -> list[int]:
-        """Bring every environment back; returns the copies whose episode in progress is lost."""
-        lost = [i for i, episode in enumerate(episodes) if not self.restore_one(i, episode, obs[i])]
-        if lost:
-            LOG.warning("%d of %d environments begin a new episode: %s", len(lost), len(self.envs), self.describe())
-        return lost
-
-    def restore_one(self, i: int, episode: int, obs: np.ndarray) -> bool:
-        env, tier = self.envs[i], self.level
-        if tier is Tier.BOUNDARY:
-            return False
+    def restore(self, i: int, episode: int) -> tuple[bool, Any]:
+        """Bring copy `i` back; whether that can be, and its observation where it was replayed."""
+        lost = self.inner[i] is None if self.level is Tier.EXACT else self.actions[i] is None
+        if self.level is Tier.BOUNDARY or lost:
+            return False, None
+        logs = [*self.past[i], self.actions[i]]
+        episodes = [(self.seed(i, number), actions) for number, actions in enumerate(logs, episode + 1 - len(logs))]
         try:
-            if tier is Tier.EXACT:
-                env.reset(seed=self.seed(i, episode))
-                write_attributes(env, self.loaded[i])
-                return True
-            earlier = self.past[i] if tier is Tier.REPLAY else []
-            for number, actions in enumerate([*earlier, self.actions[i]], episode - len(earlier)):
-                now, _ = env.reset(seed=self.seed(i, number))
-                for action in actions:
-                    now = env.step(action)[0]
+            env, obs = restore(self.make, self.level, episodes, self.inner[i])
         except Exception as error:
             raise EnvError(f"the environment could not be brought back: {type(error).__name__}: {error}") from error
-        return same(np.asarray(now, obs.dtype), obs)
+        self.envs[i].close()
+        self.envs[i] = env
+        return True, obs

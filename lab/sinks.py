@@ -21,7 +21,7 @@ from . import media, summaries
 from .errors import ResumeError
 from .folder import RunFolder, read_run, records
 
-log = logging.getLogger("lab")
+LOG = logging.getLogger("lab")
 EVENTS = "events.out.tfevents."   # TensorBoard looks for "tfevents" in the names of files
 UNCHARTED = {"time", "system"}    # groups that depend on the clock or the machine: not in the overview
 
@@ -77,7 +77,7 @@ class Guarded(Sink):
                 getattr(sink, method)(*args)
             except Exception as error:
                 self.sinks.remove(sink)
-                log.warning("%s failed in %s (%s: %s); training continues without it. %s",
+                LOG.warning("%s failed in %s (%s: %s); training continues without it. %s",
                             type(sink).__name__, method, type(error).__name__, error, sink.repair)
                 with suppress(Exception):
                     sink.close("dropped")
@@ -167,7 +167,7 @@ def rebuild(folder: Path) -> Path:
         for line in lines:
             values = {name: math.nan if value is None else value for name, value in line["metrics"].items()}
             board.write(line["count"], values, started + line["time"])
-        for count, name, path in media.kept(folder):
+        for count, name, path in media.placed(folder):
             if path.suffix in summaries.MEDIA:
                 board.media(count, name, path)
         board.close(str(status))

@@ -69,7 +69,7 @@ def rng_state() -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": numpy,
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
 
 

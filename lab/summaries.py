@@ -19,7 +19,7 @@ from tensorboard.util.tensor_util import make_tensor_proto
 Value = Any                       # tensorboard.compat.proto.summary_pb2.Summary.Value, which has no types
 
 CHOICES = ("agent", "env", "data", "model", "optimizer")       # config groups whose values are columns of the table
-ENDS = {"finished": api_pb2.STATUS_SUCCESS, "failed": api_pb2.STATUS_FAILURE}
+ENDS = {"finished": api_pb2.STATUS_SUCCESS, "failed": api_pb2.STATUS_FAILURE, "diverged": api_pb2.STATUS_FAILURE}
 
 
 def text(name: str, markdown: str) -> Value:
@@ -35,10 +35,10 @@ def image(name: str, encoded: bytes) -> Value:
 
 def histogram(name: str, counted: bytes) -> Value:
     """What `lab.media.histogram` returns."""
-    told = json.loads(counted)
-    counts, edges = told["counts"], told["edges"]
+    data = json.loads(counted)
+    counts, edges = data["counts"], data["edges"]
     return Summary.Value(tag=name, histo=HistogramProto(
-        min=edges[0], max=edges[-1], num=sum(counts), sum=told["sum"], sum_squares=told["sum_squares"],
+        min=edges[0], max=edges[-1], num=sum(counts), sum=data["sum"], sum_squares=data["sum_squares"],
         bucket=counts, bucket_limit=edges[1:]))
 
 
@@ -47,8 +47,8 @@ def layout(groups: Iterable[str]) -> Value:
     charts = [layout_pb2.Chart(title=group, multiline=layout_pb2.MultilineChartContent(tag=[f"^{re.escape(group)}/"]))
               for group in groups]
     category = layout_pb2.Category(title="overview", chart=charts)
-    told = layout_pb2.Layout(category=[category]).SerializeToString()
-    return Summary.Value(tag=custom_scalar.CONFIG_SUMMARY_TAG, tensor=make_tensor_proto(told),
+    encoded = layout_pb2.Layout(category=[category]).SerializeToString()
+    return Summary.Value(tag=custom_scalar.CONFIG_SUMMARY_TAG, tensor=make_tensor_proto(encoded),
                          metadata=custom_scalar.create_summary_metadata())
 
 

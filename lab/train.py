@@ -25,6 +25,7 @@ from .host import host
 from .progress import Progress
 from .runner import Budget, Periods, Runner
 from .saved_config import changed, load_config
+from .screen import SCREEN
 from .sinks import Guarded, TensorBoard
 from .state import seed_globals
 from .version import git_commit
@@ -41,9 +42,12 @@ class Assembled:
     experiment: Experiment
 
 
-def assemble(cfg: LabConfig) -> Assembled:
-    """Build everything that the config names. Raises UsageError for what does not fit together."""
-    seed_globals(cfg.seed)
+def assemble(cfg: LabConfig, initial: int | None = None) -> Assembled:
+    """Build everything that the config names; `initial` seeds the first weights, the run's seed unless a test wants others.
+
+    Raises UsageError for what does not fit together.
+    """
+    seed_globals(cfg.seed if initial is None else initial)
     compute = Compute(cfg.compute, cfg.seed)
     world = World(cfg, compute)
     build = host().load("agent", cfg.agent.name)
@@ -147,9 +151,10 @@ class Sitting:
             self.runner = Runner(self.made.experiment, self.made.compute, self.record, periods)
             self.sinks = Guarded([TensorBoard(self.path), *(self.tracker(name) for name in cfg.log.sinks)])
             self.open(state)
-            progress = stack.enter_context(self.progress())
+            progress = SCREEN.progress = stack.enter_context(self.progress())
+            stack.callback(setattr, SCREEN, "progress", None)
             self.record.listeners.append(lambda count, seconds, metrics: progress.update(metrics))
-            self.train(progress)
+            self.train()
         return self
 
     def open(self, state: Mapping[str, Any] | None) -> None:
@@ -174,14 +179,14 @@ class Sitting:
         self.record.cut(self.runner.updates)
         self.sinks.restart(self.stream.count)
 
-    def train(self, progress: Progress) -> None:
+    def train(self) -> None:
         try:
             self.runner.run(self.budget)
             self.status = "finished"
         except signals.Stop as stop:
             self.status, self.code = "stopped", stop.exit_code
-            progress.note(f"lab: stopped by {stop} at {self.stream.count:,} {self.stream.unit}, saved. "
-                          f"Go on with: python -m lab resume={self.path}")
+            LOG.info("stopped by %s at %s %s, saved. Go on with: python -m lab resume=%s", stop,
+                     f"{self.stream.count:,}", self.stream.unit, self.path)
         except LabError as error:
             raise self.failed(error) from error
         except Exception as error:
@@ -191,7 +196,7 @@ class Sitting:
             self.record.write_json("run.json", self.describe())
             self.sinks.close(self.status)
         if self.status == "finished":
-            progress.note(f"lab: finished at {self.stream.count:,} {self.stream.unit}. {self.path}")
+            LOG.info("finished at %s %s: %s", f"{self.stream.count:,}", self.stream.unit, self.path)
 
     def failed(self, error: LabError) -> LabError:
         """Leaves the traceback in error.txt; the same error, with what to do."""

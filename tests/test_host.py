@@ -74,7 +74,7 @@ def test_strict_fails_with_the_traceback(site: Site, monkeypatch, capsys) -> Non
 
 def test_blocked_plugins_are_not_imported(site: Site, monkeypatch, capsys) -> None:
     site.add("bad", "import not_there")
-    monkeypatch.setenv("LAB_BLOCK_PLUGINS", "bad, ghost")
+    monkeypatch.setenv("LAB_BLOCK_PLUGINS", "bad, ghost,")
     monkeypatch.setenv("LAB_STRICT_PLUGINS", "1")
     lab = site.host()
     assert lab.blocked == {"bad": "bad 1.0", "ghost": "not installed"} and not lab.left_out
@@ -140,6 +140,7 @@ def mixed(site: Site, monkeypatch) -> Site:
     site.add("b_torch", "import sys, types\nsys.modules['torch'] = types.ModuleType('torch')")
     site.add("bad", "import not_there")
     site.add("off")
+    site.add("small")
     monkeypatch.setattr(command, "host", site.host)
     return site
 
@@ -157,7 +158,8 @@ def test_lab_plugins_lists_them(mixed: Site, capsys) -> None:
 def test_lab_plugins_as_json(mixed: Site, capsys) -> None:
     assert command.main(["--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert [(each["name"], each["imports_torch"]) for each in told["plugins"]] == [("a", False), ("b_torch", True)]
+    assert [(each["name"], each["imports_torch"]) for each in told["plugins"]] == [
+        ("a", False), ("b_torch", True), ("small", False)]
     assert told["plugins"][0]["brings"] == {"agent": ["late", "mine"], "env": ["e"]}
     assert told["left_out"][0] == {"name": "bad", "distribution": "bad", "version": "1.0",
                                    "reason": "ModuleNotFoundError: No module named 'not_there'"}

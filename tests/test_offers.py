@@ -35,6 +35,7 @@ BROKEN = {
     "name no string": (agents('Agent(7, Config, "a:b")', name="new"), "agent 7: a name is"),
     "build a function": (agents('Agent("new", Config, print)', name="other"), "a string 'module:function'"),
     "build a module": (agents('Agent("new", Config, "lab_new.new")', name="other"), "got 'lab_new.new'"),
+    "build with arguments": (agents('Agent("new", Config, "lab_new:build(1)")', name="other"), "'lab_new:build(1)'"),
     "config a dict": (agents('Agent("new", dict, "a:b")', name="other"), "must be a dataclass"),
     "config an instance": (agents('Agent("new", Config(), "a:b")', name="other"), "not an instance"),
     "config frozen": ("@dataclass(frozen=True)\nclass Ice: x: int = 1\n" + agents('Agent("new", Ice, "a:b")'),

@@ -1,0 +1,34 @@
+"""lab check AGENT [KEY=VALUE ...]: does an agent keep the promises that every agent keeps?"""
+
+import tempfile
+import time
+from pathlib import Path
+
+from ..errors import LabError, UsageError
+from ..testing import applicable, maker
+
+
+def main(argv: list[str]) -> int:
+    """Runs every check of lab.testing and prints a line for each; exit code 1 where one failed."""
+    if not argv or argv[0].startswith("-"):
+        raise UsageError("usage: lab check AGENT [KEY=VALUE ...]")
+    agent, overrides = argv[0], argv[1:]
+    make, failed = maker(agent, *overrides), 0
+    for check, reason in applicable(agent):
+        name, before = check.__name__.replace("_", " "), time.perf_counter()
+        if reason is not None:
+            print(f"  --    {name}: cannot apply, {reason}")
+            continue
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                check(make, Path(folder))
+        except (AssertionError, LabError) as error:
+            failed += 1
+            print(f"FAILED  {name}: {error}")
+        except Exception as error:
+            failed += 1
+            print(f"FAILED  {name}: {type(error).__name__}: {error}")
+        else:
+            print(f"  ok    {name} ({time.perf_counter() - before:.1f} s)")
+    print(f"{agent}: {'all checks passed' if not failed else f'{failed} failed'}")
+    return 1 if failed else 0

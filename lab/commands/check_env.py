@@ -1,0 +1,108 @@
+"""`lab check-env ID [option=value ...]`: how exactly an environment can be resumed in mid-episode, found by trying."""
+
+import argparse
+import ast
+import textwrap
+import warnings
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+from ..builtin import Gym
+from ..env_state import Tier, trials
+from ..env_walk import Env, Seen, odd, play, sampler
+from ..errors import EnvError, UsageError
+from ..gymnasium_envs import build
+from ..state import frozen_rng
+
+SECONDS = 2.0                     # for the search for a reset that is not pure
+WORDS = {"true": True, "false": False, "null": None}
+
+
+def main(argv: list[str]) -> int:
+    """0 where the environment can be resumed exactly, 1 where only a new episode is left.
+
+    Raises UsageError for an environment that is not registered or not installed, EnvError where it fails.
+    """
+    parser = argparse.ArgumentParser(prog="lab check-env", description=__doc__.partition(": ")[2])
+    parser.add_argument("id", help="a registered environment, such as CartPole-v1")
+    parser.add_argument("options", nargs="*", metavar="option=value", help="arguments of the environment")
+    args = parser.parse_args(argv)
+    cfg = config(args.id, args.options)
+    with frozen_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        build(cfg).close()                                # a mistake in the id or an option is seen here
+        try:
+            found = dict(trials(lambda: build(cfg), lambda episode: 1000 + episode))
+            impure = impurity(build(cfg))
+        except Exception as error:
+            raise EnvError(f"{cfg.id} raised {type(error).__name__}: {error}") from error
+    print("\n".join(report(cfg.id, found, impure)))
+    return int(best(found) is Tier.BOUNDARY)
+
+
+def config(id: str, options: Sequence[str]) -> Gym:
+    if ":" in id:
+        raise UsageError(f"the environment {id!r} would import the module before the colon and run its code; let an "
+                         "installed plugin register it and give the id alone")
+    pairs = [option.partition("=") for option in options]
+    if bad := [name for name, equals, _ in pairs if not (name and equals)]:
+        raise UsageError(f"expected option=value after the environment, came {bad[0]!r}")
+    return Gym(id=id, options={name: value(text) for name, _, text in pairs})
+
+
+def value(text: str) -> Any:
+    """A number, true, false, null, a list or a dict as in Python; any other text is itself."""
+    if text in WORDS:
+        return WORDS[text]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def best(found: dict[Tier, str]) -> Tier:
+    return next((tier for tier, why_not in found.items() if not why_not), Tier.BOUNDARY)
+
+
+def report(id: str, found: dict[Tier, str], impure: str) -> list[str]:
+    """`found`: tier -> the first difference, or ""; `impure`: the first sign that reset(seed) is not pure, or ""."""
+    width = max(map(len, Tier))
+    lines = [f"{id}: {best(found)}"]
+    lines += [f"  {tier:<{width}}  {f'no: {brief(why_not)}' if why_not else 'yes'}" for tier, why_not in found.items()]
+    if best(found) is Tier.BOUNDARY:
+        lines += ["  It does not repeat itself: a resumed run begins a new episode, unlike one that never stopped."]
+    if impure:
+        lines += [f"  warning: an episode depends on those before its reset(seed=...): {brief(impure)}.",
+                  "           Evaluation on fixed seeds can differ from one time to the next."]
+    return lines
+
+
+def brief(text: str) -> str:
+    return textwrap.shorten(text, 160, placeholder=" ...")
+
+
+def impurity(env: Env) -> str:
+    """The first difference between two episodes of one seed and the same actions, other episodes before each; or ""."""
+    act, end, first = sampler(env), perf_counter() + SECONDS, dict[int, tuple[list[Any], list[Seen]]]()
+    try:
+        while len(first) < 16 and perf_counter() < end:
+            actions = [act() for _ in range(8)]
+            first[len(first)] = actions, episode(env, len(first), actions)
+        for seed, (actions, seen) in reversed(first.items()):
+            for step, (was, now) in enumerate(zip(seen, episode(env, seed, actions), strict=False)):
+                if what := odd(was, now):
+                    return f"seed {seed}, step {step}: {what}"
+        return ""
+    finally:
+        env.close()
+
+
+def episode(env: Env, seed: int, actions: Sequence[Any]) -> list[Seen]:
+    """What came back from the reset and from every step, to the end of the episode or of `actions`."""
+    seen = [play(env, ("reset", seed))]
+    for action in actions:
+        seen.append(play(env, ("step", action)))
+        if seen[-1]["terminated"] or seen[-1]["truncated"]:
+            break
+    return seen

@@ -1,0 +1,50 @@
+"""What `eval` and `play` share: a trained agent from a run folder, without touching the folder."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint import newest, read
+from ..config import LabConfig
+from ..errors import ResumeError, UsageError
+from ..folder import read_run
+from ..saved_config import changed, load_config
+from ..train import Assembled, assemble
+from ..world import World
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in the lab's own form."""
+
+    def error(self, message: str) -> Any:
+        raise UsageError(f"{self.prog}: {message}. See {self.prog} --help")
+
+
+def parser(name: str, about: str) -> Parser:
+    made = Parser(prog=f"lab {name}", description=about)
+    made.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
+    made.add_argument("--seed", type=int, default=1_000_000, help="of the episodes; another seed, other episodes")
+    made.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="values to change, such as env.options.is_slippery=false")
+    return made
+
+
+def trained(path: Path, seed: int, changes: list[str]) -> tuple[LabConfig, Assembled, World, int]:
+    """Config, experiment with the trained learner, a world whose episodes come from `seed`, and the checkpoint's count.
+
+    Raises ResumeError where there is no run or no intact checkpoint, UsageError where it has no policy.
+    """
+    chosen = path if (path / "manifest.json").is_file() else None
+    run = path.resolve().parent.parent if chosen else path
+    read_run(run)
+    cfg = changed(load_config(run), changes)
+    cfg.compute.device, cfg.evaluate.videos = "auto", 0
+    try:
+        at, state = (chosen, read(chosen)) if chosen else newest(run / "checkpoints", print)
+    except ValueError as error:
+        raise ResumeError(f"{chosen}: {error}") from None
+    made = assemble(cfg)
+    if made.experiment.policy is None:
+        raise UsageError(f"{cfg.agent.name} has no policy to play episodes with")
+    made.experiment.learner.load_state_dict(state["learner"])
+    made.compute.seed = seed
+    return cfg, made, World(cfg, made.compute), int(at.resolve().name)

@@ -1,0 +1,31 @@
+"""What the lab says, on the screen: beside the progress bar while there is one."""
+
+import logging
+import sys
+from typing import Protocol
+
+
+class Noting(Protocol):
+    def note(self, text: str) -> None: ...
+
+
+class Screen(logging.Handler):
+    progress: Noting | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = f"lab: {record.getMessage()}"
+        if self.progress is not None:
+            self.progress.note(text)
+        else:
+            print(text, file=sys.stderr)
+
+
+SCREEN = Screen()
+
+
+def install() -> None:
+    """Once, by the command line; a program that uses the lab as a library keeps its own handlers."""
+    log = logging.getLogger("lab")
+    log.setLevel(logging.INFO)
+    if SCREEN not in log.handlers:
+        log.addHandler(SCREEN)

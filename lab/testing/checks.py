@@ -1,0 +1,182 @@
+"""The checks themselves. Each raises AssertionError with what it saw."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import checkpoint
+from ..contract import Learner
+from ..host import host
+from ..runner import Budget
+from ..state import frozen_rng
+from .making import Make, killed_at, runner
+
+Check = Callable[[Make, Path], None]
+NAME = re.compile(r"[a-z0-9_]+(/[A-Za-z0-9_.@-]+)+")
+SECONDS = 2.0                     # of processor time to build from defaults
+
+
+def flat(state: Mapping[str, Any]) -> tuple[Any, dict[str, torch.Tensor]]:
+    tensors: dict[str, torch.Tensor] = {}
+    return checkpoint.flatten(dict(state), "", tensors), tensors
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Where two states differ; empty where they are the same to the bit."""
+    (tree_a, tensors_a), (tree_b, tensors_b) = flat(a), flat(b)
+    if tensors_a.keys() != tensors_b.keys():
+        return sorted(tensors_a.keys() ^ tensors_b.keys())
+    bits = [name for name, t in tensors_a.items() if not torch.equal(t.nan_to_num(), tensors_b[name].nan_to_num())]
+    return bits or ([] if tree_a == tree_b else ["numbers or strings"])
+
+
+def builds_from_defaults(make: Make, folder: Path) -> None:
+    """In 2 s of processor time, torch imported."""
+    make()
+    before = time.process_time()
+    made = make()
+    seconds = time.process_time() - before
+    assert seconds < SECONDS, f"building took {seconds:.1f} s of processor time, at most {SECONDS} are allowed"
+    assert isinstance(made.experiment.learner, Learner), "the learner must be a lab.contract.Learner"
+
+
+def metrics_are_well_formed(make: Make, folder: Path) -> None:
+    """0-d, finite, named group/name, the same names at every update."""
+    made = make()
+    learner, stream = made.experiment.learner, made.experiment.stream
+    seen = [learner.update(stream.next()) for _ in range(5)]
+    assert seen[0], "an update returns at least one metric"
+    for metrics in seen:
+        assert list(metrics) == list(seen[0]), f"names changed from {list(seen[0])} to {list(metrics)}"
+        for name, value in metrics.items():
+            assert NAME.fullmatch(name), f"{name!r} is not of the form group/name"
+            assert isinstance(value, torch.Tensor) and value.ndim == 0, f"{name} must be a 0-d tensor, is {value!r}"
+            assert value.isfinite(), f"{name} is {value}"
+
+
+def batches_are_well_formed(make: Make, folder: Path) -> None:
+    """Tensors on the compute device with a common leading axis; the count grows."""
+    made = make()
+    stream, before = made.experiment.stream, made.experiment.stream.count
+    batch = stream.next()
+    assert stream.count > before, "count must grow with every batch"
+    sizes = {name: value.shape[:1] for name, value in batch.items()}
+    assert len(set(sizes.values())) <= 1, f"leading axes differ: {sizes}"
+    assert all(value.device.type == made.compute.device.type for value in batch.values()), "not on the compute device"
+
+
+def an_update_changes_the_learner(make: Make, folder: Path) -> None:
+    made = make()
+    before = flat(made.experiment.learner.state_dict())
+    at, _ = runner(made, folder)
+    at.run(Budget(updates=70))
+    after = flat(made.experiment.learner.state_dict())
+    moved = [name for name, t in before[1].items() if not torch.equal(t, after[1].get(name, t.new_empty(0)))]
+    assert moved or before[0] != after[0], "70 updates changed nothing that is saved"
+
+
+def same_seed_same_run(make: Make, folder: Path) -> None:
+    runs = []
+    for name in "ab":
+        at, log = runner(make(), folder / name)
+        at.run(Budget(updates=45))
+        runs.append((at.learner.state_dict(), log))
+    (a, log_a), (b, log_b) = runs
+    assert not differences(a, b), f"two runs with one seed differ in {differences(a, b)[:5]}"
+    assert log_a == log_b, f"two runs with one seed logged differently: {first_difference(log_a, log_b)}"
+
+
+def another_seed_another_run(make: Make, folder: Path) -> None:
+    a, _ = runner(make("seed=1"), folder / "a")
+    b, _ = runner(make("seed=2"), folder / "b")
+    a.run(Budget(updates=45))
+    b.run(Budget(updates=45))
+    assert differences(a.learner.state_dict(), b.learner.state_dict()), "the seed changes nothing"
+
+
+def evaluation_is_neutral(make: Make, folder: Path) -> None:
+    """Evaluated at every chance, with an evaluator that draws from the global generator, or never."""
+    often, _ = runner(make(), folder / "often", evaluate=3)
+    often.evaluators = {**often.evaluators, "noise": lambda: {"noise": float(torch.rand(()))}}
+    often.run(Budget(updates=45))
+    never, _ = runner(make(), folder / "never")
+    never.evaluators = {}
+    never.run(Budget(updates=45))
+    found = differences(often.learner.state_dict(), never.learner.state_dict())
+    found += differences(often.stream.state_dict(), never.stream.state_dict())
+    assert not found, f"evaluation changed {found[:5]}"
+
+
+def resume_is_exact(make: Make, folder: Path) -> None:
+    """Killed late inside a log window and resumed by a run that began with other weights; twice."""
+    whole, whole_log = runner(make(), folder / "whole", evaluate=25)
+    whole.run(Budget(updates=130))
+    for kill in (57, 98):
+        place = folder / f"killed-{kill}"
+        killed, log = runner(make(), place, evaluate=25)
+        killed_at(killed, kill)()
+        resumed, more = runner(make(initial=999), place, evaluate=25)
+        _, state = checkpoint.newest(place, print)
+        resumed.load(state)
+        assert resumed.updates == kill
+        resumed.run(Budget(updates=130))
+        for part in ("learner", "stream", "meter"):
+            found = differences(getattr(whole, part).state_dict(), getattr(resumed, part).state_dict())
+            assert not found, f"killed at update {kill} and resumed, the {part} differs in {found[:5]}"
+        assert whole_log == log + more, f"another log: {first_difference(whole_log, log + more)}"
+
+
+def overfits_one_batch(make: Make, folder: Path) -> None:
+    """The first loss falls to under half when one batch is repeated."""
+    made = make()
+    learner, batch = made.experiment.learner, made.experiment.stream.next()
+    losses = []
+    for _ in range(400):
+        metrics = learner.update(batch)
+        losses.append(float(next(value for name, value in metrics.items() if name.startswith("loss/"))))
+    best = min(losses)
+    assert best < 0.5 * losses[0], f"one batch, repeated 400 times: the loss went from {losses[0]:.4g} to {best:.4g}"
+
+
+def bf16_is_finite(make: Make, folder: Path) -> None:
+    made = make("compute.precision=bf16")
+    at, log = runner(made, folder)
+    at.run(Budget(updates=45))
+    assert log, "nothing was logged"
+    for name, tensor in flat(at.learner.state_dict())[1].items():
+        assert not tensor.is_floating_point() or tensor.isfinite().all(), f"{name} is not finite under bfloat16"
+
+
+def saved_before_any_update(make: Make, folder: Path) -> None:
+    """A run killed before its first update resumes too."""
+    at, _ = runner(make(), folder)
+    at.save()
+    again, _ = runner(make(initial=999), folder)
+    again.load(checkpoint.newest(folder, print)[1])
+    for each in (at, again):
+        with frozen_rng():
+            each.run(Budget(updates=10))
+    found = differences(at.learner.state_dict(), again.learner.state_dict())
+    assert not found, f"saved before the first update and resumed, the learner differs in {found[:5]}"
+
+
+def first_difference(a: list[Any], b: list[Any]) -> str:
+    if len(a) != len(b):
+        return f"{len(a)} lines and {len(b)}"
+    return next((f"{x} and {y}" for x, y in zip(a, b, strict=True) if x != y), "nothing")
+
+
+CHECKS: tuple[Check, ...] = (
+    builds_from_defaults, metrics_are_well_formed, batches_are_well_formed, an_update_changes_the_learner,
+    same_seed_same_run, another_seed_another_run, evaluation_is_neutral, resume_is_exact, saved_before_any_update,
+    overfits_one_batch, bf16_is_finite)
+
+
+def applicable(agent: str) -> list[tuple[Check, str | None]]:
+    """Every check with None, or the agent's own reason why it cannot apply."""
+    reasons = getattr(host().entry("agent", agent), "not_checked", {})
+    return [(check, reasons.get(check.__name__)) for check in CHECKS]

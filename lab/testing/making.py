@@ -1,0 +1,118 @@
+"""Small experiments with any agent, for the checks."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from .. import checkpoint
+from ..config import LabConfig, composed
+from ..errors import UsageError
+from ..host import host
+from ..runner import Periods, Runner
+from ..train import Assembled, assemble
+from .envs import TINY, register
+
+Log = list[tuple[int, dict[str, float]]]
+NEVER = 10**12
+
+
+class Make(Protocol):
+    """Assembles the same experiment anew; `initial` seeds other first weights, `changes` are further overrides."""
+
+    def __call__(self, *changes: str, initial: int | None = None) -> Assembled: ...
+
+
+def maker(agent: str, *overrides: str) -> Make:
+    """For an agent by name: small, on the kit's own tiny world unless the overrides name one.
+
+    Raises UsageError where the agent fits none of the tiny worlds.
+    """
+    register()
+    entry = host().entry("agent", agent)
+    base = [f"+agent={agent}", *getattr(entry, "small", ()), *overrides]
+    own = any(each.startswith(("env=", "data=")) for each in overrides)
+    world = [] if own or getattr(entry, "learns_from", "env") != "env" else tiny_world(base)
+
+    def make(*changes: str, initial: int | None = None) -> Assembled:
+        quiet = ["compute.device=cpu", "compute.threads=1", "evaluate.episodes=2", "evaluate.videos=0"]
+        return assemble(config([*base, *world, *quiet, *changes]), initial)
+
+    return make
+
+
+def config(overrides: list[str]) -> LabConfig:
+    """Later ones win where two name one key."""
+    last = {each.partition("=")[0]: each for each in overrides}
+    return composed(list(last.values()))
+
+
+def tiny_world(base: list[str]) -> list[str]:
+    refused = []
+    for id in TINY:
+        world = ["env=gym", f"env.id={id}"]
+        try:
+            assemble(config([*base, *world]))
+        except UsageError as error:
+            refused.append(f"{id}: {error}")
+        else:
+            return world
+    raise UsageError(f"the agent fits none of the kit's tiny environments; name one with env=. {'; '.join(refused)}")
+
+
+class Killed(Exception):
+    """Stands for a power cut."""
+
+
+class Disk:
+    """Writes checkpoints as a run does, keeps the log in memory."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.lines = folder, Log()
+
+    def log(self, count: int, updates: int, seconds: float, metrics: Mapping[str, float]) -> None:
+        clockless = {name: value for name, value in metrics.items() if not name.startswith(("time/", "system/"))}
+        self.lines.append((count, clockless))
+
+    def media(self, count: int, name: str, value: Any) -> None:
+        """Pictures are not compared."""
+
+    def save(self, count: int, state: Mapping[str, Any]) -> None:
+        checkpoint.write(self.folder, count, dict(state), keep=1000)
+
+
+def runner(made: Assembled, folder: Path, evaluate: int = NEVER) -> tuple[Runner, Log]:
+    """A runner that logs every 20 updates' worth of count and evaluates every `evaluate`."""
+    disk = Disk(folder)
+    stride = per_update(made)
+    made_runner = Runner(made.experiment, made.compute, disk, Periods(20 * stride, evaluate * stride, NEVER))
+    return made_runner, disk.lines
+
+
+def per_update(made: Assembled) -> int:
+    """Counts per update, found by trying on a twin; warm-up aside."""
+    stream = assemble(made.cfg).experiment.stream
+    stream.next()
+    first = stream.count
+    stream.next()
+    return max(stream.count - first, 1)
+
+
+def killed_at(at: Runner, updates: int) -> Callable[[], None]:
+    """Makes `at` save before update `updates` + 1 and die; returns the run."""
+    original = at.stream.next
+
+    def next_or_die() -> Any:
+        if at.updates == updates:
+            at.save()
+            raise Killed
+        return original()
+
+    def run() -> None:
+        from ..runner import Budget
+
+        at.stream.next = next_or_die  # type: ignore[method-assign]
+        with suppress(Killed):
+            at.run(Budget(updates=updates + 10))
+
+    return run

@@ -1,0 +1,39 @@
+"""The formulas. N transitions, A actions, C cells of a table (one for each state and action)."""
+
+import torch
+from torch import Tensor
+
+
+def td_target(reward: Tensor, terminal: Tensor, future: Tensor, discount: float) -> Tensor:
+    """One-step return in reward units (Sutton & Barto 2018, eq. 6.8); a terminal state has no future.
+
+    All tensors have one shape. A truncated episode is not terminal: its value is bootstrapped.
+    """
+    return reward + discount * (1 - terminal) * future
+
+
+def decayed(rate: float, decay: float, visits: Tensor) -> Tensor:
+    """alpha = rate / (1 + visits)**decay, where `visits` [N] were made before (Even-Dar & Mansour 2003, section 4)."""
+    return rate * (1 + visits) ** -decay
+
+
+def repeated(rate: Tensor, times: Tensor) -> Tensor:
+    """1 - (1 - rate)**times: how far `times` steps of size `rate` towards one target go, [N].
+
+    One step of this size is what `times` visits one after another come to; it never passes the target.
+    """
+    return -torch.expm1(times * torch.log1p(-rate))
+
+
+def epsilon_greedy(values: Tensor, epsilon: float, rng: torch.Generator) -> Tensor:
+    """An action for each row of `values` [N, A]: uniform with probability epsilon, else the best, ties at random."""
+    n, actions = values.shape
+    draw = torch.rand(n, actions + 1, generator=rng, device=values.device)
+    explore, noise = draw[:, actions:] < epsilon, draw[:, :actions]                         # [N, 1], [N, A]
+    least = values.amax(-1, keepdim=True).masked_fill_(explore, -torch.inf)                 # an explorer takes any
+    return ((values >= least) + noise).argmax(-1)                                           # [N]
+
+
+def expected(values: Tensor, epsilon: float) -> Tensor:
+    """Mean of `values` [N, A] under the epsilon-greedy policy (van Seijen et al. 2009, eq. 5); ties do not matter."""
+    return epsilon * values.mean(-1) + (1 - epsilon) * values.amax(-1)                      # [N]
