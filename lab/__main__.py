@@ -54,7 +54,7 @@ def train(args: list[str]) -> int:
     from .config import composed
 
     cfg = composed(rest)
-    from .train import start          # here and not above: this imports torch, which a typo must not wait for
+    from .train import start  # here and not above: this imports torch, which a typo must not wait for
 
     return start(cfg, folder)
 
@@ -63,14 +63,15 @@ def through_hydra(flags: list[str], overrides: list[str]) -> int:
     """--cfg, --multirun, shell completion: Hydra's own."""
     import hydra
 
-    from .config import HYDRA, composed, conf_dir, install
+    from .config import HYDRA, composed, install
+    from .host import core_folder
     from .jobs import job
 
     if not any(flag in ("-m", "--multirun", "--hydra-help") or flag.startswith("-sc") for flag in flags):
         composed(overrides)           # a mistake gets our message, not Hydra's
     sys.argv[:] = ["lab", *flags, *overrides]
     install()
-    hydra.main(version_base=HYDRA, config_path=str(conf_dir()), config_name="config")(job)()
+    hydra.main(version_base=HYDRA, config_path=str(core_folder()), config_name="config")(job)()
     return 0
 
 

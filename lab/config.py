@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -15,8 +14,9 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from . import argv
 from .errors import UsageError, nearest, within
-from .host import host
+from .host import core_folder, host
 
 GROUPS = ("agent", "env", "data", "model", "optimizer")
 HYDRA = "1.3"                     # the version of Hydra's behaviour that the lab asks for
@@ -145,17 +145,12 @@ def tuned(key: str, default: Any = None, *, _root_: DictConfig) -> Any:
     return default
 
 
-def conf_dir() -> Path:
-    here = Path(__file__).resolve().parent      # inside lab/ in a wheel, beside it in a checkout
-    return next(path for path in (here / "conf", here.parent / "conf") if (path / "config.yaml").is_file())
-
-
 def composed(overrides: Sequence[str]) -> LabConfig:
     """What a command line says, typed and checked. Raises UsageError."""
     install()
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(conf_dir()), version_base=HYDRA, job_name="lab"):
+        with initialize_config_dir(str(core_folder()), version_base=HYDRA, job_name="lab"):
             plain = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
     except MissingConfigException as error:
         raise UsageError(missing(error)) from None
@@ -182,7 +177,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if not key or ("not in" not in text and "not exist" not in text):
         return f"{key + ': ' if key else ''}{text}"
     parent, _, name = key.rpartition(".")
-    rest = [each for each in overrides if each.partition("=")[0].lstrip("+~") != key]
+    rest = [each for each in overrides if not f"{argv.key(each)}.".startswith(f"{key}.")]
     try:
         node = composed(rest)
         known = vars(node if not parent else getattr(node, parent))
@@ -214,7 +209,7 @@ def typed(plain: Any) -> LabConfig:
 
 def node_of(group: str, plain: Any) -> Any:
     """One group's dataclass, made by the type that a plugin registered under its name."""
-    if not plain:
+    if not plain or plain == MISSING:
         return None
     name = plain.get("name") if isinstance(plain, dict) else None
     if not isinstance(name, str):

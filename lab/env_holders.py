@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.random import Generator, RandomState
 
+from .errors import ResumeError
+
 BITS: dict[str, Any] = {name: getattr(np.random, name) for name in ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")}
 
 
@@ -31,11 +33,17 @@ def set_mujoco(data: Any, state: Any) -> None:
 
 
 def get_ale(ale: Any) -> Any:
-    """uint8 [bytes], with the generator behind sticky actions, which `cloneState` leaves out unless asked."""
-    return np.frombuffer(ale.cloneState(include_rng=True).serialize(), np.uint8).copy()
+    """uint8 [bytes] with the generator, which `cloneState` leaves out unless asked; None with sticky actions.
+
+    Its states do not hold the action that a sticky one repeats (Machado et al. 2018, section 5.2).
+    """
+    sticky = ale.getFloat("repeat_action_probability") > 0
+    return None if sticky else np.frombuffer(ale.cloneState(include_rng=True).serialize(), np.uint8).copy()
 
 
 def set_ale(ale: Any, state: Any) -> None:
+    if state is None:
+        raise ResumeError("a game of Atari with sticky actions can be played again, but not put back")
     ale.restoreState(sys.modules["ale_py"].ALEState(state.tobytes()))
 
 

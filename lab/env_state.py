@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from .state import frozen_rng, rng_state, set_rng_state
 __all__ = ["Tier", "probe", "read_attributes", "restore", "same", "trials", "write_attributes"]
 
 Make = Callable[[], Env]
-Episode = tuple[int, Sequence[Any]]                       # its seed, its actions so far
+Episode = tuple[int, list[Any]]                           # its seed, its actions so far
 MAX_BYTES = 64 * 2**20                                    # in one environment; with more it holds a dataset
 
 
@@ -68,30 +68,52 @@ def restore(make: Make, tier: Tier, episodes: Sequence[Episode], attributes: Map
         raise
 
 
+class Snapshot(NamedTuple):
+    """All that could bring an environment back to where it was."""
+
+    moves: int                                            # made since the first snapshot
+    episodes: list[Episode]
+    attributes: dict[str, Any]
+    rng: dict[str, Any]                                   # the global generators: they are in every checkpoint too
+
+
 def trials(make: Make, seed_for: Callable[[int], int], sample_action: Callable[[], Any] | None = None
            ) -> Iterator[tuple[Tier, str]]:
     """Each tier above BOUNDARY, best first, with the first difference between an environment and its twin, or "".
 
-    Raises whatever the environment raises.
+    `seed_for(episode)` is the seed of an episode. Raises whatever the environment raises.
     """
     env = make()
     try:
-        walk = Walk(env, seed_for, sample_action or sampler(env))
-        walk.run(24)
-        walk.done = True                                  # cut short: what a reset forgets should have happened
-        walk.run(16)
-        for _ in range(50):
-            if walk.done or not walk.episodes[-1][1]:     # on, to the middle of an episode
-                walk.run(1)
-        attributes, episodes, rng = readable(env), copy.deepcopy(walk.episodes), rng_state()
-        trace = walk.run(40)
-        walk.done = True
-        trace += walk.run(24)
+        snapshots, trace = observe(Walk(env, seed_for, sample_action or sampler(env)))
     finally:
         with suppress(Exception):
             env.close()
     for tier in (Tier.EXACT, Tier.EPISODE_REPLAY, Tier.REPLAY):
-        yield tier, difference(trace, rng, partial(restore, make, tier, episodes, attributes))
+        why_not = (difference(trace[at.moves:], at.rng, partial(restore, make, tier, at.episodes, at.attributes))
+                   for at in snapshots)
+        yield tier, next(filter(None, why_not), "")
+
+
+def observe(walk: Walk) -> tuple[list[Snapshot], list[tuple[Move, Seen]]]:
+    """Snapshots, the first in mid-episode, and what happened from there on; two episodes are cut short.
+
+    Four of them, one of a slow environment, for what matters only now and then, such as the action that a sticky one
+    repeats; cut short, for what an environment should forget at a reset and does not.
+    """
+    snapshots, trace = list[Snapshot](), list[tuple[Move, Seen]]()
+    slow = len(walk.run(24)) < 24
+    walk.done = True
+    walk.run(16)
+    for _ in range(50):
+        if walk.done or not walk.episodes[-1][1]:
+            walk.run(1)
+    for part in range(4):
+        if not (slow and snapshots):
+            snapshots.append(Snapshot(len(trace), copy.deepcopy(walk.episodes), readable(walk.env), rng_state()))
+        walk.done |= part == 2
+        trace += walk.run(16)
+    return snapshots, trace
 
 
 def readable(env: Env) -> dict[str, Any]:
@@ -114,7 +136,7 @@ def difference(trace: Sequence[tuple[Move, Seen]], rng: Mapping[str, Any], twin:
     env: Any = None
     try:
         env, _ = twin()
-        set_rng_state(rng)                                # the global generators are in every checkpoint too
+        set_rng_state(rng)
         for step, (move, seen) in enumerate(trace, 1):
             if what := odd(seen, play(env, move)):
                 return f"step {step}: {what}"

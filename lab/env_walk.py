@@ -13,7 +13,7 @@ Move = tuple[str, Any]                                    # ("reset", seed) or (
 Seen = Mapping[str, Any]                                  # what came back: of PARTS, the first after a reset
 PARTS = ("obs", "reward", "terminated", "truncated")
 NUMBERS = (np.ndarray, np.generic, bool, int, float)
-SECONDS = 0.25                                            # of one walk: a slow environment is judged by fewer steps
+SECONDS = 0.1                                             # of one walk: a slow environment is judged by fewer steps
 
 
 def same(a: Any, b: Any) -> bool:
@@ -63,8 +63,8 @@ class Walk:
             self.episodes.append((self.seed_for(len(self.episodes)), []))
             move: Move = ("reset", self.episodes[-1][0])
         else:
-            self.episodes[-1][1].append(self.sample_action())
-            move = ("step", self.episodes[-1][1][-1])
+            move = ("step", self.sample_action())
+            self.episodes[-1][1].append(move[1])
         seen = play(self.env, move)
         self.done = bool(seen.get("terminated") or seen.get("truncated"))
         return move, seen

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import checkpoint, media
-from .errors import DiskError, ResumeError, RunInUse, UsageError
+from .errors import DiskError, LabError, ResumeError, RunInUse, UsageError
 
 try:
     import fcntl
@@ -64,8 +64,8 @@ def make(path: Path) -> Path:
 class RunFolder:
     """Writes one run; a context in which no other process can. Raises RunInUse where one does."""
 
-    def __init__(self, path: Path, keep: int, say: Callable[[str], None] = LOG.warning):
-        self.path, self.keep, self.say, self.lock = path, keep, say, -1
+    def __init__(self, path: Path, agent: str, keep: int, say: Callable[[str], None] = LOG.warning):
+        self.path, self.agent, self.keep, self.say, self.lock = path, agent, keep, say, -1
         self.checkpoints, self.metrics_file = path / "checkpoints", path / "metrics.jsonl"
         self.listeners: list[Callable[[int, float, Mapping[str, float]], None]] = []
         self.on_media: Callable[[int, str, Path], None] = lambda count, name, path: None
@@ -106,7 +106,7 @@ class RunFolder:
         """A picture, a film or a histogram, kept under media/ and shown by everyone who listens."""
         try:
             path = keep(self.path, name, count, value)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, LabError) as error:
             self.say(f"{name} was not written: {error}")
             return
         self.on_media(count, name, path)
@@ -126,7 +126,7 @@ class RunFolder:
         """A checkpoint. The first failure is a warning; the second in a row raises DiskError."""
         self.sync_metrics()
         try:
-            checkpoint.write(self.checkpoints, count, dict(state), self.keep)
+            checkpoint.write(self.checkpoints, count, {"agent": self.agent, **state}, self.keep)
             self.failed_saves = 0
         except DiskError as error:
             self.failed_saves += 1

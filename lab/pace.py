@@ -10,15 +10,14 @@ WINDOW = 10.0                     # seconds over which a rate is taken
 @dataclass(frozen=True)
 class Sample:
     seconds: float
-    cpu: float                    # seconds of processor time
     count: int
-    done: float
+    done: float                   # from 0 to 1
 
 
 class Pace:
     """Counts per second (`rate`) and fraction per second (`speed`), over the last ten seconds.
 
-    Time during which the process was stopped (Ctrl-Z, SIGSTOP) does not count: then the clock runs, but no processor.
+    After a longer gap, as when the process was stopped (Ctrl-Z), the last ones stay until new samples come.
     """
 
     def __init__(self) -> None:
@@ -27,8 +26,6 @@ class Pace:
         self.speed: float | None = None
 
     def add(self, new: Sample) -> None:
-        if self.samples and stopped(self.samples[-1], new):
-            self.samples.clear()
         self.samples.append(new)
         while new.seconds - self.samples[0].seconds > WINDOW:
             self.samples.popleft()
@@ -37,14 +34,9 @@ class Pace:
             self.rate, self.speed = (new.count - old.count) / span, (new.done - old.done) / span
 
 
-def stopped(old: Sample, new: Sample) -> bool:
-    gap = new.seconds - old.seconds
-    return gap > 2 and new.cpu - old.cpu < gap / 10
-
-
 def number(value: float) -> str:
     """Three significant digits, whole from 100 on: 0.0012, 12.3, 480, 8,100."""
-    return f"{value:,.0f}" if 99.95 <= abs(value) < 1e15 else f"{value:.3g}"
+    return f"{value:,.0f}" if 100 <= abs(value) < 1e15 else f"{value:.3g}"
 
 
 def clock(seconds: float) -> str:

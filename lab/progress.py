@@ -82,7 +82,7 @@ class Progress:
 
     def _look(self) -> None:
         count = self.read()
-        self.pace.add(Sample(time.monotonic(), time.process_time(), count, self._done(count) or 0.0))
+        self.pace.add(Sample(time.monotonic(), count, self._done(count) or 0.0))
 
     def _moment(self) -> Moment:
         count = self.read()

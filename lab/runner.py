@@ -51,7 +51,7 @@ class Budget:
 
 
 class Runner:
-    saved = ("updates", "seconds", "next_log", "next_evaluate", "next_save")
+    saved = ("updates", "seconds", "next_log", "next_evaluate", "next_save", "finished")
 
     def __init__(self, experiment: Experiment, compute: Compute, record: Record, periods: Periods):
         self.learner, self.stream = experiment.learner, experiment.stream
@@ -59,6 +59,7 @@ class Runner:
         self.compute, self.record, self.periods, self.meter = compute, record, periods, Meter(compute.device)
         self.updates, self.seconds, self.final = 0, 0.0, dict[str, float]()
         self.next_log, self.next_evaluate, self.next_save = periods.log, periods.evaluate, periods.save
+        self.finished = -1                      # updates at the last end of a budget
         self.since, self.logged = time.perf_counter(), (0, 0.0)         # of this sitting; (count, seconds) at the last log
 
     def run(self, budget: Budget) -> None:
@@ -75,7 +76,8 @@ class Runner:
                 batch = stream.next()
                 meter.add(learner.update(batch))
                 self.updates += 1
-            self.finish()
+            if self.finished != self.updates:
+                self.finish()
         except signals.Stop:
             self.save()
             raise
@@ -103,9 +105,12 @@ class Runner:
 
     def finish(self) -> None:
         """The end of the budget: the last window, the last evaluation and the last checkpoint."""
+        count, periods = self.stream.count, self.periods
         if self.meter.n:
             self.log()
         self.evaluate({**self.evaluators, **self.closing})
+        self.next_log, self.next_evaluate = after(count, periods.log), after(count, periods.evaluate)
+        self.next_save, self.finished = after(count, periods.save), self.updates
         self.save()
 
     def clock(self) -> float:

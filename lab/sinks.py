@@ -159,9 +159,10 @@ def rebuild(folder: Path) -> Path:
     where it is being trained.
     """
     folder = Path(folder)
-    status, config, lines = read_run(folder).get("status"), read_config(folder), records(folder)
+    about, config, lines = read_run(folder), read_config(folder), records(folder)
     started = (folder / "metrics.jsonl").stat().st_mtime - lines[-1]["time"] if lines else time.time()
-    with RunFolder(folder, keep=1), TemporaryDirectory(dir=folder, prefix=".rebuild-") as scratch:
+    lock = RunFolder(folder, str(about.get("agent")), keep=1)
+    with lock, TemporaryDirectory(dir=folder, prefix=".rebuild-") as scratch:
         board = TensorBoard(Path(scratch))
         board.start(config)
         for line in lines:
@@ -170,7 +171,7 @@ def rebuild(folder: Path) -> Path:
         for count, name, path in media.placed(folder):
             if path.suffix in summaries.MEDIA:
                 board.media(count, name, path)
-        board.close(str(status))
+        board.close(str(about.get("status")))
         for path in folder.glob(f"{EVENTS}*"):
             path.unlink()
         return board.file.path.rename(folder / board.file.path.name)

@@ -111,11 +111,11 @@ def resume(path: Path, overrides: Sequence[str]) -> int:
     cfg = changed(load_config(path), overrides)
     last = run["sittings"][-1] if run.get("sittings") else {}
     keep_choices(cfg, last)
-    with RunFolder(path, cfg.checkpoint.keep):         # before anything slow; taken again for the run itself
+    with RunFolder(path, cfg.agent.name, cfg.checkpoint.keep):         # before anything slow; taken again for the run itself
         at, state = checkpoint.newest(path / "checkpoints", LOG.warning)
     made = assemble(cfg)
-    if state["agent"] != cfg.agent.name:
-        raise ResumeError(f"{at} was made by {state['agent']}, this run says {cfg.agent.name}")
+    if (maker := state.get("agent")) != cfg.agent.name:
+        raise ResumeError(f"{at} was made by {maker}, this run says {cfg.agent.name}")
     for name, then in last.items():
         now = made.compute.describe().get(name)
         if now != then:
@@ -144,17 +144,20 @@ class Sitting:
         """Train; sets `code` to the exit code. Raises LabError after leaving error.txt."""
         cfg = self.cfg
         with ExitStack() as stack:
-            self.record = stack.enter_context(RunFolder(self.path, cfg.checkpoint.keep))
+            self.record = stack.enter_context(RunFolder(self.path, cfg.agent.name, cfg.checkpoint.keep))
             stack.enter_context(signals.handling())
             stack.enter_context(log_file(self.path))
             periods = Periods(cfg.log.every or 1, cfg.evaluate.every or 1, cfg.checkpoint.every or 1)
             self.runner = Runner(self.made.experiment, self.made.compute, self.record, periods)
             self.sinks = Guarded([TensorBoard(self.path), *(self.tracker(name) for name in cfg.log.sinks)])
             self.open(state)
-            progress = SCREEN.progress = stack.enter_context(self.progress())
-            stack.callback(setattr, SCREEN, "progress", None)
-            self.record.listeners.append(lambda count, seconds, metrics: progress.update(metrics))
-            self.train()
+            with self.progress() as progress:
+                SCREEN.progress = progress
+                stack.callback(setattr, SCREEN, "progress", None)
+                self.record.listeners.append(lambda count, seconds, metrics: progress.update(metrics))
+                self.train()
+            SCREEN.progress = None
+            LOG.info("%s", self.farewell)
         return self
 
     def open(self, state: Mapping[str, Any] | None) -> None:
@@ -182,11 +185,10 @@ class Sitting:
     def train(self) -> None:
         try:
             self.runner.run(self.budget)
-            self.status = "finished"
+            self.status, self.farewell = "finished", f"finished at {self.at()}: {self.path}"
         except signals.Stop as stop:
             self.status, self.code = "stopped", stop.exit_code
-            LOG.info("stopped by %s at %s %s, saved. Go on with: python -m lab resume=%s", stop,
-                     f"{self.stream.count:,}", self.stream.unit, self.path)
+            self.farewell = f"stopped by {stop} at {self.at()}, saved. Go on with: python -m lab resume={self.path}"
         except LabError as error:
             raise self.failed(error) from error
         except Exception as error:
@@ -195,8 +197,9 @@ class Sitting:
         finally:
             self.record.write_json("run.json", self.describe())
             self.sinks.close(self.status)
-        if self.status == "finished":
-            LOG.info("finished at %s %s: %s", f"{self.stream.count:,}", self.stream.unit, self.path)
+
+    def at(self) -> str:
+        return f"{self.stream.count:,} {self.stream.unit}"
 
     def failed(self, error: LabError) -> LabError:
         """Leaves the traceback in error.txt; the same error, with what to do."""
@@ -231,8 +234,7 @@ class Sitting:
         cfg, about = self.cfg, self.made.compute.describe()
         size = count_parameters(self.made.experiment.learner)
         gpu = f" ({about['gpu']}, {about['memory_GB']} GB, capability {about['capability']})" if "gpu" in about else ""
-        LOG.info("%s on %s, seed %d, from %s %d: %s", cfg.agent.name, world_name(cfg), cfg.seed, self.stream.unit,
-                 self.stream.count, self.path)
+        LOG.info("%s on %s, seed %d, from %s: %s", cfg.agent.name, world_name(cfg), cfg.seed, self.at(), self.path)
         LOG.info("%s%s, %s, %d thread%s, %s; %s parameters", about["device"], gpu, about["precision"], about["threads"],
                  "s" * (about["threads"] != 1), about["jit"], f"{size:,}")
         for note in self.stream.notes():

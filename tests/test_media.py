@@ -80,8 +80,8 @@ def test_a_clip_needs_frames_and_a_speed(frames, fps):
 
 
 def test_a_grid_is_filled_row_by_row():
-    images = np.stack([np.full((1, 2), value, np.uint8) for value in (1, 2, 3)])          # [3, 1, 2]
-    assert media.grid(images, columns=2).tolist() == [[1, 1, 2, 2], [3, 3, 0, 0]]
+    images = np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]], [[9, 9], [9, 9]]], np.uint8)   # [3, 2, 2]
+    assert media.grid(images, columns=2).tolist() == [[1, 2, 5, 6], [3, 4, 7, 8], [9, 9, 0, 0], [9, 9, 0, 0]]
     assert media.grid(np.zeros((5, 4, 3, 3)), columns=3).shape == (8, 9, 3)
     with pytest.raises(LabError, match="a column"):
         media.grid(images, columns=0)

@@ -23,8 +23,6 @@ class Screen:
     def monotonic(self):
         return self.now
 
-    process_time = monotonic
-
     def lines(self):
         return self.stderr.getvalue().splitlines()
 
@@ -43,8 +41,8 @@ def screen(monkeypatch):
 def test_a_plain_line_says_how_far_how_fast_and_how_well(screen):
     counts = iter([0, 8100, 12000, 12000])
     progress = Progress(50_000, "steps", lambda: next(counts))
-    progress.pace.add(Sample(0.0, 0.0, next(counts), 0.0))
-    progress.pace.add(Sample(1.0, 1.0, next(counts), 0.162))
+    progress.pace.add(Sample(0.0, next(counts), 0.0))
+    progress.pace.add(Sample(1.0, next(counts), 0.162))
     progress.update({"loss/td": 0.1234, "episode/return": 210.2, "eval/return/mean": 480.0, "grad/norm": 2.0})
     # 38,000 of 50,000 steps are left, 0.76 of all; at 0.162 of all a second that takes 4.7 seconds
     assert screen.lines() == ["12,000/50,000 steps  24%  8,100 steps/s  0:05 left  episode/return 210  loss/td 0.123  "
@@ -68,6 +66,12 @@ def test_the_last_line_is_not_said_twice(screen):
     with Progress(100, "steps", lambda: 100) as progress:
         progress.update({"eval/loss": 0.5})
     assert screen.lines() == ["100/100 steps  100%  eval/loss 0.5"]
+
+
+def test_a_run_of_a_second_has_a_rate_on_its_last_line(screen):
+    with Progress(100, "steps", lambda: int(50 * screen.now)):
+        screen.now = 1.0
+    assert screen.lines() == ["50/100 steps  50%  50 steps/s  0:01 left"]
 
 
 @pytest.mark.parametrize(("total", "fraction", "line"), [
@@ -108,6 +112,8 @@ def test_terminals_are_told_from_files(monkeypatch):
     (["loss/td", "eval/return/mean", "eval/return/std", "episode/return", "episode/length"],
      ["episode/return", "loss/td", "eval/return/mean"]),
     (["loss/ce", "eval/loss", "eval/accuracy"], ["loss/ce", "eval/accuracy", "eval/loss"]),
+    (["episode/return", "eval/accuracy", "eval/return/mean", "loss/td"],
+     ["episode/return", "loss/td", "eval/return/mean"]),
     (["loss/generator", "loss/discriminator", "grad/norm"], ["loss/generator", "loss/discriminator"]),
     (["loss/a", "loss/b", "loss/c", "eval/bits", "eval/other"], ["loss/a", "loss/b", "eval/bits"]),
     (["grad/norm"], [])])
@@ -161,7 +167,8 @@ def test_a_terminal_gets_a_live_bar_and_notes_above_it():
     text = in_terminal(SCRIPT)
     assert "━" in text and "\x1b[2K" in text and "100/200 steps  50%" in text and "loss/td 0.5" in text
     assert text.rindex("a [note]") < text.rindex("100/200") < text.rindex("after")
-    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")           # the cursor is back
+    assert text.rindex("\x1b[?25l") < text.index("\x1b[?25h") < text.index("━")       # a kill leaves a cursor
+    assert re.search(r"\n(\x1b\[\?25h)?after", text)
 
 
 def test_a_simple_terminal_gets_plain_lines():

@@ -84,6 +84,7 @@ def test_the_layout_has_one_chart_for_each_group_without_the_clock(tmp_path):
     board = TensorBoard(tmp_path)
     board.write(10, {"loss/td": 1.0, "time/steps_per_s": 9.0, "episode/return": 1.0}, 1000.0)
     board.write(20, {"loss/td": 1.0, "eval/return/mean": 1.0}, 1000.0)
+    board.write(30, {"loss/td": 1.0}, 1000.0)
     board.close("finished")
     written = values_of(tmp_path, "custom_scalars__config__")
     assert len(written) == 2                                             # again only when a group is new

@@ -50,7 +50,7 @@ def test_rebuild_replaces_the_event_files_by_one_with_everything(run):
 
 def test_rebuild_leaves_a_run_that_is_being_trained_alone(run):
     (run / "events.out.tfevents.0000000001.lab").write_bytes(b"live")
-    with RunFolder(run, keep=1), pytest.raises(RunInUse):
+    with RunFolder(run, "dqn", keep=1), pytest.raises(RunInUse):
         rebuild(run)
     assert (run / "events.out.tfevents.0000000001.lab").read_bytes() == b"live"
 

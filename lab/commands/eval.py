@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from ..evaluate import EpisodeReturn, interval
 from ..errors import within
+from ..evaluate import EpisodeReturn, interval
 from .runs import parser, trained
 
 

@@ -2,7 +2,7 @@
 
 from gymnasium.spaces import Discrete
 
-from lab.contract import Act, Experiment
+from lab.contract import Act, Batch, Experiment
 from lab.envs import Envs
 from lab.errors import UsageError
 from lab.streams import Steps
@@ -24,6 +24,11 @@ class TableSteps(Steps):
 
     def __init__(self, envs: TableEnvs, act: Act):
         self.envs, self.act = envs, act
+
+    def next(self) -> Batch:
+        batch = self.envs.step(self.act(self.envs.obs, self.count))                         # [N, ...]
+        self.count += len(self.envs)
+        return batch
 
     def notes(self) -> list[str]:
         return [f"fast path: {len(self.envs)} copies of {self.envs.id}, steps drawn from its transition table",

@@ -25,8 +25,8 @@ class QLearning(Learner):
     def __init__(self, states: States, n_actions: int, cfg: Tabular, compute: Compute):
         self.states, self.n_actions, self.cfg = states, n_actions, cfg
         self.steps, self.rng = 0, compute.rng("explore")          # transitions learned from; every random choice
-        self.q, self.visits = (torch.zeros(self.tables, states.size, n_actions, dtype=torch.float64, device=compute.device)
-                               for _ in range(2))
+        self.q = torch.zeros(self.tables, states.size, n_actions, dtype=torch.float64, device=compute.device)
+        self.visits = torch.ones_like(self.q)                     # the number of the next one
         self.rows, self.cells, self.cell_visits = self.q.view(-1, n_actions), self.q.view(-1), self.visits.view(-1)
 
     def epsilon(self, count: int) -> float:
@@ -59,10 +59,10 @@ class QLearning(Learner):
 
     def move(self, cell: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Move every cell towards the mean of its targets; returns errors and rates, [N]."""
-        before = self.cell_visits.index_select(0, cell)
-        self.cell_visits.index_add_(0, cell, torch.ones_like(before))
-        times = self.cell_visits.index_select(0, cell) - before                             # in this batch
-        rate = decayed(self.cfg.rate, self.cfg.rate_decay, before)
+        visit = self.cell_visits.index_select(0, cell)                                      # the number of this one
+        self.cell_visits.index_add_(0, cell, torch.ones_like(visit))
+        times = self.cell_visits.index_select(0, cell) - visit                              # in this batch
+        rate = decayed(self.cfg.rate, self.cfg.rate_decay, visit)
         error = target - self.cells.index_select(0, cell)
         self.cells.index_add_(0, cell, error * repeated(rate, times) / times)
         return error, rate

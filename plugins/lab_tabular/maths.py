@@ -9,12 +9,12 @@ def td_target(reward: Tensor, terminal: Tensor, future: Tensor, discount: float)
 
     All tensors have one shape. A truncated episode is not terminal: its value is bootstrapped.
     """
-    return reward + discount * (1 - terminal) * future
+    return torch.addcmul(reward, 1 - terminal, future, value=discount)
 
 
-def decayed(rate: float, decay: float, visits: Tensor) -> Tensor:
-    """alpha = rate / (1 + visits)**decay, where `visits` [N] were made before (Even-Dar & Mansour 2003, section 4)."""
-    return rate * (1 + visits) ** -decay
+def decayed(rate: float, decay: float, visit: Tensor) -> Tensor:
+    """alpha = rate / visit**decay for the first, second, ... `visit` [N] (Even-Dar & Mansour 2003, section 4)."""
+    return rate * visit ** -decay
 
 
 def repeated(rate: Tensor, times: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def repeated(rate: Tensor, times: Tensor) -> Tensor:
 
     One step of this size is what `times` visits one after another come to; it never passes the target.
     """
-    return -torch.expm1(times * torch.log1p(-rate))
+    return 1 - (1 - rate) ** times
 
 
 def epsilon_greedy(values: Tensor, epsilon: float, rng: torch.Generator) -> Tensor:

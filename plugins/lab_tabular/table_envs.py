@@ -22,32 +22,48 @@ class TableEnvs(Saved):
     Probabilities are met to 2**-24, the resolution of a float32 draw.
     """
 
-    saved = ("obs", "returns", "lengths", "episodes", "return_sum", "length_sum", "rng")
+    saved = ("obs", "running", "ended", "rng")
 
     def __init__(self, env: gym.Env[Any, Any], table: Table, n: int, compute: Compute, name: str = "train"):
-        self.env, self.id, self.n, device = env, name_of(env), n, compute.device
+        self.env, self.id, self.n, self.device = env, name_of(env), n, compute.device
         self.observation_space, self.action_space = env.observation_space, env.action_space
-        self.n_actions, self.outcomes = table.probability.shape[1:]
+        _, self.n_actions, self.outcomes = table.probability.shape
         self.limit = float("inf") if table.limit is None else table.limit
         self.rng = compute.rng(f"{name}/table")
-        split = np.cumsum(table.probability, -1)[..., :-1].reshape(-1, self.outcomes - 1)
-        self.split = torch.tensor(split, dtype=torch.float32, device=device)                # [S * A, K - 1]
-        self.next_state = torch.tensor(table.next_state.ravel(), device=device)             # [S * A * K]
-        self.reward = torch.tensor(table.reward.ravel(), dtype=torch.float32, device=device)
-        self.terminal = torch.tensor(table.terminal.ravel(), dtype=torch.float32, device=device)
+        self.split = self.floats(np.cumsum(table.probability, -1).reshape(-1, self.outcomes)[:, :-1])         # [S * A, K - 1]
+        self.next_state = torch.tensor(table.next_state.ravel(), device=self.device)        # [S * A * K]
+        self.reward, self.terminal = self.floats(table.reward.ravel()), self.floats(table.terminal.ravel())
         starts = np.flatnonzero(table.start)
-        self.starts = torch.tensor(starts, device=device)                                   # [M]
-        self.start_split = torch.tensor(np.cumsum(table.start[starts])[:-1], dtype=torch.float32, device=device)
-        self.returns, self.lengths, self.episodes, self.return_sum, self.length_sum = (
-            torch.zeros(n, dtype=torch.float64, device=device) for _ in range(5))           # the last three: ended ones
-        self.obs = self.first(torch.rand(n, generator=self.rng, device=device))             # [N] where to act next
+        self.starts = torch.tensor(starts, device=self.device)                              # [M]
+        self.start_split = self.floats(np.cumsum(table.start[starts])[:-1])                 # [M - 1]
+        self.running = torch.zeros(3, n, dtype=torch.float64, device=self.device)           # 1, return and length so far
+        self.ended = torch.zeros_like(self.running)       # sums over the episodes not yet reported: number, return, length
+        self.running[0], (_, self.returns, self.lengths) = 1, self.running
+        self.obs = self.first().expand(n).clone()                                           # [N] where to act next
+
+    def floats(self, values: np.ndarray) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=self.device)
 
     def __len__(self) -> int:
         return self.n
 
-    def first(self, draw: Tensor) -> Tensor:
-        """Where an episode begins, for uniform draws [N]."""
-        return self.starts[torch.searchsorted(self.start_split, draw, right=True)]
+    def draw(self) -> Tensor:
+        """[N] uniform from 0 to 1."""
+        return torch.rand(self.n, generator=self.rng, device=self.device)
+
+    def first(self) -> Tensor:
+        """[N] where an episode begins, or [1] where they all begin in one state."""
+        if len(self.starts) == 1:
+            return self.starts
+        return self.starts.index_select(0, torch.searchsorted(self.start_split, self.draw(), right=True))
+
+    def outcome(self, action: Tensor) -> Tensor:
+        """[N] which of all outcomes of the table."""
+        pair = torch.add(action, self.obs, alpha=self.n_actions)                            # [N]
+        if self.outcomes == 1:
+            return pair
+        drawn = (self.split.index_select(0, pair) <= self.draw()[:, None]).sum(-1)          # [N] 0 .. K - 1
+        return torch.add(drawn, pair, alpha=self.outcomes)
 
     def collect(self, act: Act, steps: int, count: int = 0) -> dict[str, Tensor]:
         """[T, N] obs, action, reward, next_obs, terminal (no future to bootstrap from) and done (a new episode)."""
@@ -56,37 +72,24 @@ class TableEnvs(Saved):
 
     def step(self, action: Tensor) -> dict[str, Tensor]:
         """One step of every environment, each entry [N]."""
-        obs, draw = self.obs, torch.rand(2, self.n, generator=self.rng, device=self.obs.device)
-        pair = torch.add(action, obs, alpha=self.n_actions)                                 # [N]
-        outcome = pair
-        if self.outcomes > 1:
-            at = (self.split.index_select(0, pair) <= draw[0, :, None]).sum(-1)
-            outcome = torch.add(at, pair, alpha=self.outcomes)
+        obs, outcome = self.obs, self.outcome(action)
         next_obs, reward = self.next_state.index_select(0, outcome), self.reward.index_select(0, outcome)
         terminal = self.terminal.index_select(0, outcome)
         self.returns += reward
         self.lengths += 1
-        ended = (self.lengths >= self.limit) | (terminal > 0)
-        self.obs = torch.where(ended, self.first(draw[1]), next_obs)
-        done = ended.float()
-        self.count(done)
+        over = (self.lengths >= self.limit).logical_or_(terminal)
+        done = over.float()
+        self.ended.addcmul_(self.running, done)
+        self.running[1:] *= 1 - done
+        self.obs = torch.where(over, self.first(), next_obs)
         return {"obs": obs, "action": action, "reward": reward, "next_obs": next_obs, "terminal": terminal, "done": done}
 
-    def count(self, done: Tensor) -> None:
-        """Keep return and length of the episodes that ended, and begin those of the next."""
-        self.episodes += done
-        self.return_sum.addcmul_(self.returns, done)
-        self.length_sum.addcmul_(self.lengths, done)
-        self.returns *= 1 - done
-        self.lengths *= 1 - done
-
     def metrics(self) -> dict[str, float]:
-        sums = torch.stack((self.return_sum, self.length_sum, self.episodes)).sum(-1).tolist()
-        for each in (self.return_sum, self.length_sum, self.episodes):
-            each.zero_()
-        if not sums[2]:
+        number, returns, lengths = self.ended.sum(-1).tolist()
+        self.ended.zero_()
+        if not number:
             return {}
-        return {"episode/return": sums[0] / sums[2], "episode/length": sums[1] / sums[2], "episode/count": sums[2]}
+        return {"episode/return": returns / number, "episode/length": lengths / number, "episode/count": number}
 
     def close(self) -> None:
         self.env.close()

@@ -1,0 +1,477 @@
+"""Environments in mid-episode: which way each can be brought back, and that it then goes on bit for bit."""
+
+import enum
+import os
+import random
+import threading
+from collections import defaultdict, deque
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces, wrappers
+
+from lab import checkpoint, env_state, env_walk
+from lab.commands import check_env
+from lab.env_codec import Decoder, Encoder
+from lab.env_state import Tier, probe, read_attributes, restore, same, write_attributes
+from lab.errors import EnvError, ResumeError, UsageError
+
+EXACT, EPISODE_REPLAY, REPLAY, BOUNDARY = Tier
+
+
+class Base(gym.Env):
+    """Ten steps an episode; the observation is one number that `draw` gives."""
+
+    observation_space, action_space = spaces.Box(-np.inf, np.inf, (1,), np.float64), spaces.Discrete(2)
+
+    def __init__(self, render_mode=None):
+        self.t = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return self.observe(), {}
+
+    def step(self, action):
+        self.t += 1
+        return self.observe(), float(action), self.t == 10, False, {}
+
+    def observe(self):
+        return np.array([self.draw()])
+
+
+class OwnGenerator(Base):
+    """Ignores its seed: the generator is made once, from the machine's entropy."""
+
+    def __init__(self, render_mode=None):
+        self.rng = np.random.default_rng()
+
+    def draw(self):
+        return self.rng.random()
+
+
+class Closure(Base):
+    """Its state is a local variable of a Python generator: nobody can read it, but the seed repeats it."""
+
+    def reset(self, *, seed=None, options=None):
+        def numbers(rng):
+            while True:
+                yield rng.random()
+
+        self.numbers = numbers(np.random.default_rng(seed))
+        return super().reset(seed=seed)
+
+    def draw(self):
+        return next(self.numbers)
+
+
+class Past(Base):
+    """What it shows depends on every episode so far, kept as objects that a new environment does not have."""
+
+    class Episode:
+        def __init__(self, luck):
+            self.luck = luck
+
+    def __init__(self, render_mode=None):
+        self.log = []
+
+    def reset(self, *, seed=None, options=None):
+        self.log.append(self.Episode(np.random.default_rng(seed).random()))
+        return super().reset(seed=seed)
+
+    def draw(self):
+        return sum(episode.luck for episode in self.log) + self.t
+
+
+class Entropy(Base):
+    def draw(self):
+        return int.from_bytes(os.urandom(4))
+
+
+class GlobalGenerator(Base):
+    """Draws from numpy's global generator, which every checkpoint holds beside the environments."""
+
+    def draw(self):
+        return np.random.random()
+
+
+class Scrolls(Base):
+    """Observations are one array, written again and again; actions are written into."""
+
+    action_space = spaces.Box(-1, 1, (1,), np.float32)
+
+    def __init__(self):
+        self.row = np.zeros(1)
+
+    def step(self, action):
+        action *= 0.5
+        self.row += action
+        return super().step(action[0])
+
+    def observe(self):
+        return self.row
+
+
+class Raises(Base):
+    def draw(self):
+        if self.t == 7:
+            raise RuntimeError("the seventh step")
+        return 0.0
+
+
+class Drawn(gym.Wrapper):
+    """Leaves a surface and a clock of pygame in the environment."""
+
+    def step(self, action):
+        self.env.render()
+        return super().step(action)
+
+
+def gym_make(id, *wrap, **options):
+    def make():
+        env = gym.make(id, **options)
+        for wrapper in wrap:
+            env = wrapper(env)
+        return env
+
+    return make
+
+
+def needs(module, id, register=lambda module: None, **options):
+    def make():
+        found = pytest.importorskip(module)
+        if id not in gym.registry:
+            register(found)
+        return gym.make(id, **options)
+
+    return make
+
+
+def minatar(game):
+    return needs("minatar.gym", f"MinAtar/{game}-v1", lambda module: module.register_envs())
+
+
+TIERS = {
+    "CartPole": (gym_make("CartPole-v1"), EXACT),
+    "CartPole, drawn": (gym_make("CartPole-v1", Drawn, render_mode="rgb_array"), EXACT),
+    "CartPole + episode statistics": (gym_make("CartPole-v1", wrappers.RecordEpisodeStatistics), EXACT),
+    "CartPole + NormalizeObservation": (gym_make("CartPole-v1", wrappers.NormalizeObservation), EXACT),
+    "CartPole + NormalizeReward": (gym_make("CartPole-v1", wrappers.NormalizeReward), EXACT),
+    "CartPole + FrameStack": (gym_make("CartPole-v1", lambda env: wrappers.FrameStackObservation(env, 4)), EXACT),
+    "CartPole + TimeLimit": (gym_make("CartPole-v1", max_episode_steps=7), EXACT),
+    "CartPole + TransformObservation": (
+        gym_make("CartPole-v1", lambda env: wrappers.TransformObservation(env, lambda obs: 2 * obs, None)), EXACT),
+    "Acrobot": (gym_make("Acrobot-v1"), EXACT),
+    "MountainCar": (gym_make("MountainCar-v0"), EXACT),
+    "Pendulum": (gym_make("Pendulum-v1"), EXACT),
+    "FrozenLake": (gym_make("FrozenLake-v1"), EXACT),
+    "Taxi": (gym_make("Taxi-v4"), EXACT),
+    "CliffWalking": (gym_make("CliffWalking-v1"), EXACT),
+    "Blackjack": (gym_make("Blackjack-v1"), EXACT),
+    "LunarLander": (needs("Box2D", "LunarLander-v3"), EPISODE_REPLAY),     # its world lives in a C++ library
+    "BipedalWalker": (needs("Box2D", "BipedalWalker-v3"), REPLAY),         # one b2World for all episodes
+    "Hopper": (needs("mujoco", "Hopper-v5"), EXACT),
+    "Ant": (needs("mujoco", "Ant-v5"), EPISODE_REPLAY),   # pays by a position that MuJoCo does not count as state
+    "MinAtar Breakout": (minatar("Breakout"), EXACT),
+    "MinAtar Seaquest": (minatar("Seaquest"), EXACT),
+    "Atari": (needs("ale_py", "ALE/Breakout-v5", gym.register_envs, repeat_action_probability=0.0), EXACT),
+    "Atari, sticky": (needs("ale_py", "ALE/Breakout-v5", gym.register_envs), EPISODE_REPLAY),
+    "own generator": (OwnGenerator, EXACT),
+    "global generator": (GlobalGenerator, EXACT),
+    "arrays used again": (Scrolls, EXACT),
+    "closure": (Closure, EPISODE_REPLAY),
+    "objects of past episodes": (Past, REPLAY),
+    "entropy of the machine": (Entropy, BOUNDARY),
+    "raises": (Raises, BOUNDARY),
+}
+ALONE = ("global generator", "entropy of the machine", "raises")           # nothing to restore without more
+
+
+def seed_for(episode):
+    return 100 + episode
+
+
+@pytest.mark.parametrize("name", TIERS)
+def test_tier(name):
+    make, tier = TIERS[name]
+    assert probe(make, seed_for) is tier
+
+
+def live(env, episodes, steps, act):
+    """Step as training does, an episode that ends beginning anew under the next seed; every move and what came."""
+    seen, done = [], not episodes
+    for _ in range(steps):
+        move = ("reset", seed_for(len(episodes))) if done else ("step", act())
+        if done:
+            episodes.append((move[1], []))
+        else:
+            episodes[-1][1].append(move[1])
+        seen.append((move, env_walk.play(env, move)))
+        done = bool(seen[-1][1].get("terminated") or seen[-1][1].get("truncated"))
+    return seen
+
+
+@pytest.mark.parametrize("name", [name for name in TIERS if name not in ALONE])
+def test_what_a_checkpoint_brings_back_goes_on_bit_for_bit(name, tmp_path):
+    make, tier = TIERS[name]
+    env, episodes = make(), []
+    act = env_walk.sampler(env)
+    live(env, episodes, 61, act)
+    while not episodes[-1][1]:
+        live(env, episodes, 1, act)
+    past, state = [(seed, list(actions)) for seed, actions in episodes], None
+    if tier is EXACT:
+        checkpoint.write(tmp_path, 61, {"env": read_attributes(env)}, keep=1)
+        state = checkpoint.newest(tmp_path, print)[1]["env"]
+    expected = live(env, episodes, 120, act)
+    twin, _ = restore(make, tier, past, state)
+    for move, seen in expected:
+        assert env_walk.odd(seen, env_walk.play(twin, move)) == ""
+    env.close(), twin.close()
+
+
+def test_restored_by_replay_shows_the_latest_obs_and_at_a_boundary_the_first():
+    make, episodes = TIERS["CartPole"][0], []
+    env = make()
+    (_, first), *_, (_, latest) = live(env, episodes, 5, lambda: 1)
+    assert same(restore(make, REPLAY, episodes)[1], latest["obs"])
+    assert same(restore(make, EPISODE_REPLAY, episodes)[1], latest["obs"])
+    assert same(restore(make, BOUNDARY, episodes)[1], first["obs"])
+    assert restore(make, EXACT, episodes, read_attributes(env))[1] is None
+
+
+@pytest.mark.parametrize("kind", [GlobalGenerator, Entropy, Raises])
+def test_probing_moves_no_generator_and_closes_what_it_opens(kind):
+    opened = []
+
+    def make():
+        env = kind()
+        opened.append(env)
+        env.close = lambda: opened.remove(env)
+        return env
+
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    probe(make, seed_for)
+    assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
+    assert opened == []
+
+
+def test_attributes_too_large_for_every_checkpoint_are_no_state(monkeypatch):
+    class Dataset(OwnGenerator):
+        def __init__(self):
+            super().__init__()
+            self.rows = np.zeros(1000)
+
+    assert probe(Dataset, seed_for) is EXACT
+    monkeypatch.setattr(env_state, "MAX_BYTES", 5000)
+    assert probe(OwnGenerator, seed_for) is EXACT
+    assert probe(Dataset, seed_for) is BOUNDARY
+
+
+def test_probing_a_slow_environment_takes_few_steps(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(env_walk, "perf_counter", lambda: clock[0])
+
+    class Slow(OwnGenerator):
+        def draw(self):
+            clock[0] += 0.1
+            return super().draw()
+
+    assert probe(Slow, seed_for) is EXACT
+    assert clock[0] < 3                                   # 104 moves, each in two environments, would take 20.8 s
+
+
+def walk(node):
+    yield node
+    if isinstance(node, dict | list | tuple):
+        assert not isinstance(node, dict) or all(isinstance(key, str | int) for key in node)
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from walk(child)
+
+
+@pytest.mark.parametrize("name", ["CartPole + FrameStack", "Taxi", "LunarLander", "MinAtar Breakout", "Hopper"])
+def test_attributes_are_plain_data(name):
+    env = TIERS[name][0]()
+    live(env, [], 30, env_walk.sampler(env))
+    for node in walk(read_attributes(env)):
+        assert type(node) in (type(None), bool, int, float, str, np.ndarray, dict, list, tuple)
+        assert type(node) is not np.ndarray or node.dtype.kind in "biuf"
+    env.close()
+
+
+def test_a_state_is_a_copy():
+    env = Scrolls()
+    env.reset(seed=0)
+    state = read_attributes(env)
+    env.step(np.ones(1, np.float32))
+    write_attributes(env, state)
+    env.step(np.ones(1, np.float32))
+    write_attributes(env, state)
+    assert env.row == 0
+
+
+class Color(enum.IntEnum):
+    RED, BLUE = 1, 2
+
+
+class Point(NamedTuple):
+    x: int
+    y: np.float32
+
+
+@dataclass(frozen=True)
+class Fixed:
+    size: int
+
+
+@dataclass
+class Slotted:
+    __slots__ = ("a", "b")
+    a: int
+    b: Any
+
+
+class Bag:
+    """Anything."""
+
+    def __init__(self, **things):
+        vars(self).update(things)
+
+
+def through(old, new):
+    """What `new` becomes when the state of `old` is put into it."""
+    Decoder().decode(Encoder().encode(old), new, "env")
+    return new
+
+
+@pytest.mark.parametrize("value, there", [
+    (np.float32(0.1), None), (np.bool_(True), None), (np.int8(3), 0), (2**100, 0), (float("inf"), 0), ((1, [2]), None),
+    ({1: "a", (2, 3): {"b"}, None: frozenset({4})}, {}), (deque([1, 2], maxlen=5), None),
+    (np.ones((2, 0), np.uint8), 0), (np.array(2.5), None),
+    (np.asfortranarray(np.arange(6).reshape(2, 3)), None), (Color.BLUE, Color.RED),
+    (Point(1, np.float32(2)), Point(0, np.float32(0))), (defaultdict(list, a=[1]), defaultdict(list))])
+def test_values_come_back_as_they_were(value, there):
+    back = through(Bag(it=value), Bag(it=there)).it
+    assert type(back) is type(value)
+    assert same(back, value)
+    assert getattr(back, "maxlen", None) == getattr(value, "maxlen", None)
+    assert getattr(back, "default_factory", None) is getattr(value, "default_factory", None)
+
+
+def test_objects_are_filled_in_place():
+    new = Bag(inner=Bag(n=1), slots=Slotted(1, [2]), many=[Bag(n=1), Bag(n=2)])
+    inner, slots, second = new.inner, new.slots, new.many[1]
+    through(Bag(inner=Bag(n=5), slots=Slotted(3, [4]), many=[Bag(n=6), Bag(n=7)]), new)
+    assert new.inner is inner and inner.n == 5
+    assert new.slots is slots and (slots.a, slots.b) == (3, [4])
+    assert new.many[1] is second and second.n == 7
+
+
+def test_what_is_no_state_stays_as_it_is():
+    def things():
+        return Bag(f=lambda: 0, kind=type("Kind", (), {}), lock=threading.Lock(), thread=threading.Thread(), module=np,
+                   text=np.array("a"), many=[abs, threading.Lock()])
+
+    old, new = things(), things()
+    before = dict(vars(new))
+    assert all(value is before[name] for name, value in vars(through(old, new)).items() if name != "many")
+    assert new.many == before["many"]
+
+
+def test_a_frozen_constant_stays_what_it_is():
+    constant = Fixed(1)
+    assert through(Bag(size=Fixed(9)), Bag(size=constant)).size == Fixed(9)
+    assert constant == Fixed(1)
+
+
+def test_what_was_shared_is_shared_and_cycles_end():
+    rng, row = np.random.RandomState(3), np.zeros(2)
+    old = Bag(rng=rng, game=Bag(rng=rng, row=row), rows=[row, row], me=None)
+    old.me, old.game.owner = old, old
+    old.rows.append(old.rows)
+    new = Bag(rng=np.random.RandomState(), game=Bag(rng=np.random.RandomState(), row=None), rows=[], me=None)
+    through(old, new)
+    assert new.rng is new.game.rng and new.me is new and new.game.owner is new
+    assert new.rows[0] is new.rows[1] is new.game.row and new.rows[2] is new.rows
+    assert new.rng.rand() == rng.rand()
+
+
+@pytest.mark.parametrize("make", [lambda seed: np.random.Generator(np.random.MT19937(seed)), np.random.default_rng,
+                                  np.random.RandomState, random.Random])
+def test_generators_go_on_in_place(make):
+    old, new = Bag(rng=make(1)), Bag(rng=make(2))
+    draw = new.rng.random                                 # someone else holds it too
+    old.rng.random()
+    assert through(old, new).rng.random() == old.rng.random()
+    assert draw() == old.rng.random()
+    assert through(old, Bag(rng=None)).rng.random() == old.rng.random()   # or a new one, where there is none
+
+
+def test_generators_of_spaces_are_state():
+    old, new = Bag(space=spaces.Dict(a=spaces.Discrete(1000))), Bag(space=spaces.Dict(a=spaces.Discrete(1000)))
+    old.space.sample()
+    assert through(old, new).space.sample() == old.space.sample()
+
+
+@pytest.mark.parametrize("old, new, text", [
+    (Bag(it=Bag()), Bag(it=None), r"env\.it was .*Bag and is .*NoneType in a new one"),
+    (Bag(it=[Bag(), Bag()]), Bag(it=[Bag()]), r"env\.it\.1 was .*Bag and is nothing in a new one"),
+    (Bag(it=Color.RED), Bag(it=0), r"env\.it was .*Color and is builtins\.int in a new one")])
+def test_an_object_without_a_place_is_refused(old, new, text):
+    with pytest.raises(ResumeError, match=text):
+        through(old, new)
+
+
+@pytest.mark.parametrize("a, b, equal", [
+    (np.float32([np.nan, 0]), np.float32([np.nan, 0]), True), (np.array([0.0]), np.array([-0.0]), False),
+    (np.float32(1), np.float64(1), False), (1.5, np.float64(1.5), True), (np.zeros(2), np.zeros((2, 1)), False),
+    ({"a": (1, np.ones(2))}, {"a": (1, np.ones(2))}, True), ({"a": 1}, {"b": 1}, False), ((1, 2), (1, 2, 3), False),
+    ("x", "x", True), (None, None, True), (2**70, 2**70, True), (1, True, False), ([1], (1,), False)])
+def test_same(a, b, equal):
+    assert same(a, b) is equal
+
+
+@pytest.fixture
+def registered():
+    """Environment ids "Lab<class>-v0" for as long as a test takes."""
+    classes = (Entropy, Past, OwnGenerator, Raises)
+    for each in classes:
+        gym.register(f"Lab{each.__name__}-v0", each)
+    yield
+    for each in classes:
+        del gym.registry[f"Lab{each.__name__}-v0"]
+
+
+def test_check_env_says_which_way_holds_and_why_not(registered, capsys):
+    assert check_env.main(["LabPast-v0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "LabPast-v0: exact by replay"
+    assert "env.env" in lines[1] and "Past.Episode and is nothing in a new one" in lines[1]
+    assert lines[2].startswith("  exact by episode replay  no: step 1: obs[0] was ")
+    assert lines[3] == "  exact by replay          yes"
+    assert lines[4].startswith("  warning: an episode depends on those before its reset(seed=...): seed ")
+
+
+def test_check_env_ends_with_1_where_only_a_new_episode_is_left(registered, capsys):
+    assert check_env.main(["LabEntropy-v0"]) == 1
+    assert "LabEntropy-v0: episode boundary" in capsys.readouterr().out
+    assert check_env.main(["FrozenLake-v1", "is_slippery=false", "map_name=8x8"]) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv, text", [
+    (["CartPol-v1"], "Did you mean 'CartPole-v1'"), (["os:Foo-v0"], "import the module"),
+    (["CartPole-v1", "x"], "came 'x'"), (["CartPole-v1", "wheels=4"], "wheels")])
+def test_check_env_refuses_a_bad_command(argv, text):
+    with pytest.raises(UsageError, match=text):
+        check_env.main(argv)
+
+
+def test_check_env_names_what_an_environment_raised(registered):
+    with pytest.raises(EnvError, match="LabRaises-v0 raised RuntimeError: the seventh step"):
+        check_env.main(["LabRaises-v0"])
