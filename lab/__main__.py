@@ -67,8 +67,9 @@ def through_hydra(flags: list[str], overrides: list[str]) -> int:
     from .host import core_folder
     from .jobs import job
 
-    if not any(flag in ("-m", "--multirun", "--hydra-help") or flag.startswith("-sc") for flag in flags):
-        composed(overrides)           # a mistake gets our message, not Hydra's
+    if not any(flag == "--hydra-help" or flag.startswith(("-sc", "--shell")) for flag in flags):
+        for each in argv.expanded(overrides):
+            composed(each)            # a mistake gets our message, not Hydra's, and before the first job
     sys.argv[:] = ["lab", *flags, *overrides]
     install()
     hydra.main(version_base=HYDRA, config_path=str(core_folder()), config_name="config")(job)()

@@ -1,12 +1,15 @@
 """Small repairs to the command line before Hydra reads it."""
 
+import itertools
 import re
+from collections.abc import Iterator
 
 from .errors import UsageError
 
 FLAGS = {"-m", "--multirun", "-r", "--run", "-h", "--help", "--hydra-help", "--resolve", "--version", "--cfg", "-c",
          "--info", "-i", "-sc", "--shell-completion", "--package", "-p", "--config-dir", "-cd", "--experimental-rerun"}
 WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i"}
+TRIED = 64                        # jobs of a sweep that are checked before the first one starts
 ADDED = ("agent", "experiment")   # groups that are appended: agent=dqn means +agent=dqn
 
 
@@ -40,6 +43,20 @@ def repaired(override: str) -> str:
     if re.fullmatch(r"[+-]?\d+(\.\d+)?[eE]\+?\d+", value) and float(value).is_integer() and abs(float(value)) < 1e18:
         value = str(int(float(value)))
     return f"{name}={value}"
+
+
+def expanded(overrides: list[str]) -> Iterator[list[str]]:
+    """The first of the jobs that a sweep over plain choices comes to; one list where nothing is swept."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_overrides([each for each in overrides if not key(each).startswith("hydra")])
+    except HydraException as error:
+        raise UsageError(" ".join(str(error).split("\n")[0].split())) from None
+    choices = [[f"{each.get_key_element()}={value}" for value in each.sweep_string_iterator()]
+               if each.is_choice_sweep() else [str(each.input_line)] for each in parsed if not each.is_range_sweep()]
+    yield from itertools.islice(map(list, itertools.product(*choices)), TRIED)
 
 
 def take(overrides: list[str], name: str) -> tuple[str | None, list[str]]:

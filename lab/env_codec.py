@@ -82,7 +82,7 @@ class Decoder:
 
 
 def class_of(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    return f"{getattr(type(value), '__module__', 'builtins')}.{type(value).__qualname__}"    # SWIG's have none
 
 
 def is_array(value: Any) -> bool:
@@ -148,7 +148,7 @@ def attributes(value: Any) -> dict[str, Any]:
 
 def is_object(value: Any) -> bool:
     """Not of the standard library: threads, sockets and functions are no state."""
-    package = type(value).__module__.partition(".")[0]
+    package, _ = short(class_of(value))
     return isinstance(value, SimpleNamespace) or (package not in NOT_STATE and not isinstance(value, type))
 
 

@@ -27,5 +27,6 @@ def install() -> None:
     """Once, by the command line; a program that uses the lab as a library keeps its own handlers."""
     log = logging.getLogger("lab")
     log.setLevel(logging.INFO)
+    log.propagate = False                 # Hydra's own handlers would say everything twice
     if SCREEN not in log.handlers:
         log.addHandler(SCREEN)

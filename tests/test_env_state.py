@@ -1,6 +1,7 @@
 """Environments in mid-episode: which way each can be brought back, and that it then goes on bit for bit."""
 
 import enum
+import itertools
 import os
 import random
 import threading
@@ -69,6 +70,14 @@ class Closure(Base):
         return next(self.numbers)
 
 
+class ShortClosure(Closure):
+    """Three steps an episode: four moves with the reset, so that every fourth moment has nothing to bring back."""
+
+    def step(self, action):
+        obs, reward, _, _, info = super().step(action)
+        return obs, reward, self.t == 3, False, info
+
+
 class Past(Base):
     """What it shows depends on every episode so far, kept as objects that a new environment does not have."""
 
@@ -114,6 +123,57 @@ class Scrolls(Base):
 
     def observe(self):
         return self.row
+
+
+class Remembers(Base):
+    """Without end; where nobody can read it, it counts its resets and shows them at the first step of an episode."""
+
+    def __init__(self, render_mode=None):
+        resets = itertools.count()
+        self.next = lambda: next(resets)
+
+    def reset(self, *, seed=None, options=None):
+        self.first = float(self.next())
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self.t += 1
+        return self.observe(), 0.0, False, False, {}
+
+    def draw(self):
+        return self.first if self.t == 1 else 0.0
+
+
+class Echo(Base):
+    """Without end; where nobody can read it, it keeps the last action, and shows it at its 32nd step alone."""
+
+    def reset(self, *, seed=None, options=None):
+        last = [-1.0]
+        self.swap = lambda action: (last[0], last.__setitem__(0, float(action)))[0]
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self.t += 1
+        self.shown = self.swap(action) if self.t == 32 else 0 * self.swap(action)
+        return self.observe(), 0.0, False, False, {}
+
+    def draw(self):
+        return self.shown if self.t else 0.0
+
+
+class After(Base):
+    """Under seed 5, an episode begins with the last action of the episode before."""
+
+    def reset(self, *, seed=None, options=None):
+        self.first = getattr(self, "last", -1) if seed == 5 else 0
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self.last = action
+        return super().step(action)
+
+    def draw(self):
+        return float(self.first)
 
 
 class Raises(Base):
@@ -184,7 +244,10 @@ TIERS = {
     "global generator": (GlobalGenerator, EXACT),
     "arrays used again": (Scrolls, EXACT),
     "closure": (Closure, EPISODE_REPLAY),
+    "closure, short episodes": (ShortClosure, EPISODE_REPLAY),
     "objects of past episodes": (Past, REPLAY),
+    "remembers resets": (Remembers, REPLAY),
+    "shows what it hides now and then": (Echo, EPISODE_REPLAY),
     "entropy of the machine": (Entropy, BOUNDARY),
     "raises": (Raises, BOUNDARY),
 }
@@ -196,8 +259,10 @@ def seed_for(episode):
 
 
 @pytest.mark.parametrize("name", TIERS)
-def test_tier(name):
+def test_tier(name, monkeypatch):
     make, tier = TIERS[name]
+    if "Atari" not in name:                               # which loads a file at every reset
+        monkeypatch.setattr(env_walk, "perf_counter", lambda: 0.0)         # however busy this machine is
     assert probe(make, seed_for) is tier
 
 
@@ -294,7 +359,7 @@ def walk(node):
             yield from walk(child)
 
 
-@pytest.mark.parametrize("name", ["CartPole + FrameStack", "Taxi", "LunarLander", "MinAtar Breakout", "Hopper"])
+@pytest.mark.parametrize("name", ["CartPole + FrameStack", "Taxi", "BipedalWalker", "MinAtar Breakout", "Hopper"])
 def test_attributes_are_plain_data(name):
     env = TIERS[name][0]()
     live(env, [], 30, env_walk.sampler(env))
@@ -374,8 +439,8 @@ def test_objects_are_filled_in_place():
 
 def test_what_is_no_state_stays_as_it_is():
     def things():
-        return Bag(f=lambda: 0, kind=type("Kind", (), {}), lock=threading.Lock(), thread=threading.Thread(), module=np,
-                   text=np.array("a"), many=[abs, threading.Lock()])
+        return Bag(f=lambda: 0, kind=type("Kind", (), {}), lock=threading.Lock(), thread=threading.Thread(),
+                   module=np, text=np.array("a"), many=[abs, threading.Lock()])
 
     old, new = things(), things()
     before = dict(vars(new))
@@ -430,6 +495,7 @@ def test_an_object_without_a_place_is_refused(old, new, text):
 @pytest.mark.parametrize("a, b, equal", [
     (np.float32([np.nan, 0]), np.float32([np.nan, 0]), True), (np.array([0.0]), np.array([-0.0]), False),
     (np.float32(1), np.float64(1), False), (1.5, np.float64(1.5), True), (np.zeros(2), np.zeros((2, 1)), False),
+    (np.zeros(2), np.zeros(2, np.int64), False),
     ({"a": (1, np.ones(2))}, {"a": (1, np.ones(2))}, True), ({"a": 1}, {"b": 1}, False), ((1, 2), (1, 2, 3), False),
     ("x", "x", True), (None, None, True), (2**70, 2**70, True), (1, True, False), ([1], (1,), False)])
 def test_same(a, b, equal):
@@ -439,7 +505,7 @@ def test_same(a, b, equal):
 @pytest.fixture
 def registered():
     """Environment ids "Lab<class>-v0" for as long as a test takes."""
-    classes = (Entropy, Past, OwnGenerator, Raises)
+    classes = (After, Entropy, Past, Raises)
     for each in classes:
         gym.register(f"Lab{each.__name__}-v0", each)
     yield
@@ -462,6 +528,17 @@ def test_check_env_ends_with_1_where_only_a_new_episode_is_left(registered, caps
     assert "LabEntropy-v0: episode boundary" in capsys.readouterr().out
     assert check_env.main(["FrozenLake-v1", "is_slippery=false", "map_name=8x8"]) == 0
     assert "warning" not in capsys.readouterr().out
+
+
+def test_check_env_warns_of_a_reset_that_forgets_too_little(registered, capsys):
+    assert check_env.main(["LabAfter-v0"]) == 0
+    assert "depends on those before its reset(seed=...): seed 5, step 0: obs[0] was" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text, value", [
+    ("false", False), ("true", True), ("null", None), ("1e-3", 0.001), ("[1, 2]", [1, 2]), ("8x8", "8x8")])
+def test_check_env_reads_options(text, value):
+    assert same(check_env.value(text), value)
 
 
 @pytest.mark.parametrize("argv, text", [

@@ -15,5 +15,6 @@ def build(cfg: MLP, shape: tuple[int, ...], outputs: int) -> nn.Sequential:
     widths = [math.prod(shape), *cfg.hidden]
     layers: list[nn.Module] = [nn.Flatten()] if len(shape) != 1 else []
     for wide, narrow in pairwise(widths):
-        layers += [nn.Linear(wide, narrow), LAYERS[cfg.activation]()]
+        norm = [nn.LayerNorm(narrow)] if cfg.norm == "layer" else []
+        layers += [nn.Linear(wide, narrow), *norm, LAYERS[cfg.activation]()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))

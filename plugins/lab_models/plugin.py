@@ -7,6 +7,7 @@ from lab import Model, hookimpl
 from lab.errors import UsageError, nearest
 
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "leaky_relu")
+NORMS = ("none", "layer")
 
 
 @dataclass
@@ -16,12 +17,15 @@ class MLP:
     name: str = "mlp"
     hidden: list[int] = field(default_factory=lambda: [256, 256])    # width of each hidden layer
     activation: str = "relu"
+    norm: str = "none"            # none; layer: LayerNorm before each activation (Ba et al. 2016)
 
     def __post_init__(self) -> None:
         if any(not 1 <= width <= 1_000_000 for width in self.hidden):
             raise UsageError(f"model.hidden is {list(self.hidden)}; expected widths from 1 to 1,000,000")
         if self.activation not in ACTIVATIONS:
             raise UsageError(f"model.activation={self.activation} is not known. {nearest(self.activation, ACTIVATIONS)}")
+        if self.norm not in NORMS:
+            raise UsageError(f"model.norm={self.norm} is not known. {nearest(self.norm, NORMS)}")
 
 
 @hookimpl

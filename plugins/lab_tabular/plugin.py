@@ -71,8 +71,35 @@ class DoubleQLearning(Tabular):
     name: str = "double_q_learning"
 
 
-TUNED: dict[str, dict[str, Any]] = {
-    "default": {"budget.steps": 500_000},
+def row(budget: int, epsilon: float, decay: float, **more: Any) -> dict[str, Any]:
+    """Epsilon falls from `epsilon` to 0 over the first nine tenths of `budget` steps."""
+    agent = {"num_envs": 1024, "epsilon_start": epsilon, "epsilon_end": 0.0, "epsilon_steps": budget * 9 // 10,
+             "rate_decay": decay, **more}
+    return {"budget.steps": budget, **{f"agent.{name}": value for name, value in agent.items()}}
+
+
+CART_POLE = {"num_envs": 16, "bins": [4, 4, 10, 10], "low": [-2.4, -3.0, -0.21, -3.0], "high": [2.4, 3.0, 0.21, 3.0]}
+BLACKJACK = {"num_envs": 64, "discount": 1.0}
+DEFAULT = row(500_000, 1.0, 0.6, num_envs=16)
+OFF_POLICY = {                    # learns about the greedy policy whatever it does: may explore as much as it likes
+    "default": DEFAULT,
+    "FrozenLake-v1": row(2_000_000, 1.0, 0.6),
+    "FrozenLake8x8-v1": row(4_000_000, 1.0, 0.5, discount=0.995),
+    "CliffWalking-v1": row(1_000_000, 1.0, 0.0),
+    "CliffWalkingSlippery-v1": row(4_000_000, 0.6, 0.5),
+    "Taxi-v4": row(2_000_000, 1.0, 0.0),
+    "Blackjack-v1": row(1_000_000, 1.0, 0.6, **BLACKJACK),
+    "CartPole-v1": row(1_000_000, 1.0, 0.5, **CART_POLE),
+}
+ON_POLICY = {                     # learns about what it does: explores little, and forgets what it did before
+    "default": DEFAULT,
+    "FrozenLake-v1": row(2_000_000, 0.1, 0.3),
+    "FrozenLake8x8-v1": row(4_000_000, 0.1, 0.25, discount=0.995),
+    "CliffWalking-v1": row(1_000_000, 0.002, 0.6),
+    "CliffWalkingSlippery-v1": row(4_000_000, 0.003, 0.2),
+    "Taxi-v4": row(4_000_000, 0.3, 0.5),
+    "Blackjack-v1": row(1_000_000, 0.3, 0.6, **BLACKJACK),
+    "CartPole-v1": row(1_000_000, 0.3, 0.5, **CART_POLE),
 }
 
 SMALL = ("agent.num_envs=4", "agent.epsilon_steps=150", "agent.discount=0.9")
@@ -80,8 +107,9 @@ SMALL = ("agent.num_envs=4", "agent.epsilon_steps=150", "agent.discount=0.9")
 
 @hookimpl
 def lab_agents() -> list[Agent]:
-    configs = (QLearning, Sarsa, ExpectedSarsa, DoubleQLearning)
-    return [Agent(config.name, config, "lab_tabular.build:build", tuned=TUNED, small=SMALL) for config in configs]
+    tables = {QLearning: OFF_POLICY, Sarsa: ON_POLICY, ExpectedSarsa: ON_POLICY, DoubleQLearning: OFF_POLICY}
+    return [Agent(config.name, config, "lab_tabular.build:build", tuned=tuned, small=SMALL)
+            for config, tuned in tables.items()]
 
 
 @hookimpl

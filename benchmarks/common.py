@@ -1,0 +1,143 @@
+"""What the benchmarks share: one thread, interleaved trials, medians with intervals, a table, a CSV with its circumstances."""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from lab.version import git_commit
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("torch", "numpy", "gymnasium", "hydra-core", "stable-baselines3")
+Row = Mapping[str, Any]
+Result = TypeVar("Result")
+
+
+def options(doc: str | None, trials: int = 5) -> argparse.ArgumentParser:
+    """A parser with --quick and --trials; the help is the module's docstring."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a short version, to see that it works")
+    parser.add_argument("--trials", type=int, default=trials, help=f"of each side (default {trials})")
+    return parser
+
+
+def seeds(text: str) -> list[int]:
+    """For argparse: "0:10" is 0 to 9, "3" is 3, "1,4" are 1 and 4."""
+    first, colon, end = text.partition(":")
+    return list(range(int(first), int(end))) if colon else [int(each) for each in text.split(",")]
+
+
+def interleaved(sides: Mapping[str, Callable[[], Result]], trials: int) -> dict[str, list[Result]]:
+    """A B A B ...: a machine that slows down meanwhile slows all sides alike. Each side is tried `trials` times."""
+    found: dict[str, list[Result]] = {name: [] for name in sides}
+    for trial in range(trials):
+        for name, side in sides.items():
+            print(f"  trial {trial + 1} of {trials}: {name}", file=sys.stderr, flush=True)
+            found[name].append(side())
+    return found
+
+
+def interval(statistic: Callable[..., Any], *samples: Sequence[float], resamples: int = 5_000) -> tuple[float, float]:
+    """95 % percentile bootstrap of statistic(*samples); every sample is resampled by itself. Low and high."""
+    rng, arrays = np.random.default_rng(0), [np.asarray(sample, np.float64) for sample in samples]
+    drawn = [statistic(*(rng.choice(each, len(each)) for each in arrays)) for _ in range(resamples)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def iqm(values: Sequence[float]) -> float:
+    """Interquartile mean: of the middle half, fractional at its ends (Agarwal et al. 2021)."""
+    ordered = np.sort(np.asarray(values, np.float64))
+    n, quarter = len(ordered), len(ordered) / 4
+    rank = np.arange(n)
+    weight = np.clip(np.minimum(rank + 1, n - quarter) - np.maximum(rank, quarter), 0, 1)     # [n] share inside the half
+    return float((weight * ordered).sum() / weight.sum())
+
+
+def stats(values: Sequence[float], digits: int = 2) -> str:
+    """The median and its interval, as text."""
+    low, high = interval(np.median, values)
+    return f"{statistics.median(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def one_thread() -> None:
+    """Of torch, in this process; `benchmarks` itself set OMP_NUM_THREADS before torch came in."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def timed(work: Callable[[], Any]) -> dict[str, float]:
+    """Seconds by the clock on the wall, and of processor time in user mode, of this process alone."""
+    cpu, wall = resource.getrusage(resource.RUSAGE_SELF).ru_utime, time.perf_counter()
+    work()
+    return {"wall_s": time.perf_counter() - wall, "user_s": resource.getrusage(resource.RUSAGE_SELF).ru_utime - cpu}
+
+
+def in_process(module: str, *arguments: str) -> dict[str, Any]:
+    """Runs `python -m module arguments` alone; what it printed last, a JSON object. Raises RuntimeError where it failed."""
+    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"python -m {module} {' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def circumstances() -> dict[str, Any]:
+    """Where, when and of which code the numbers are."""
+    versions = {name: metadata.version(name) for name in PACKAGES if any(metadata.distributions(name=name))}
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    return {"date": datetime.now().astimezone().isoformat(timespec="seconds"), "commit": git_commit(),
+            "machine": f"{cpu_name()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+            "load": f"{load:.1f} runnable processes over the last minute",
+            "versions": ", ".join([f"python {platform.python_version()}", *(f"{n} {v}" for n, v in versions.items())]),
+            "command": " ".join(["python", "-m", module_name(), *sys.argv[1:]])}
+
+
+def module_name() -> str:
+    spec = sys.modules["__main__"].__spec__
+    return spec.name if spec else sys.argv[0]
+
+
+def report(rows: Sequence[Row], notes: Mapping[str, Any], quick: bool = False) -> None:
+    """Prints `rows` as a table with `notes` below it and writes both to results/<area>/<name>.csv.
+
+    In the CSV the notes and the circumstances are lines at the top that begin with "#". A quick run has its own file.
+    """
+    _, area, name = module_name().split(".")
+    path = RESULTS / area / f"{name}{'-quick' if quick else ''}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as out:
+        out.writelines(f"# {key}: {value}\n" for key, value in {**circumstances(), **notes}.items())
+        writer = csv.DictWriter(out, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    print_table(rows)
+    for key, value in notes.items():
+        print(f"{key}: {value}")
+    print(f"written to {path}")
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    cells = [list(rows[0]), *([f"{v:,.4g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))

@@ -1,0 +1,121 @@
+"""DQN on CartPole with rl-zoo3's hyperparameters: the lab against Stable-Baselines3, one thread each.
+
+    python -m benchmarks.dqn.speed [--quick] [--trials 5] [--sides lab lab-compile sb3]
+
+Each trial is a process of its own, and the sides take turns. The clock runs over training alone: SB3's `learn` (which
+does not evaluate or save), and the lab's Runner with its metrics.jsonl and TensorBoard file, no evaluation and no
+checkpoint. Imports, construction and, for lab-compile, compilation come before it; compilation is reported apart.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from .. import common
+
+STEPS, QUICK, SEED, TARGET = 50_000, 10_000, 0, 0.6
+SIDES = ("lab", "lab-compile", "sb3")
+ZOO = ("agent.batch_size=64", "agent.buffer_size=100000", "agent.train_every=256", "agent.gradient_steps=128",
+       "agent.target_every=128", "agent.epsilon_steps=8000", "agent.epsilon_end=0.04", "agent.warmup=1000",
+       "agent.max_grad_norm=10", "agent.discount=0.99", "agent.num_envs=1", "optimizer.lr=2.3e-3", "model.hidden=[256,256]")
+# ^ SB3's target network is renewed every 10 steps, but only looked at between updates: once per 128 gradient steps.
+
+
+def sb3(steps: int, seed: int) -> dict[str, Any]:
+    from stable_baselines3 import DQN
+
+    common.one_thread()
+    model = DQN("MlpPolicy", "CartPole-v1", learning_rate=2.3e-3, batch_size=64, buffer_size=100_000, learning_starts=1000,
+                gamma=0.99, target_update_interval=10, train_freq=256, gradient_steps=128, exploration_fraction=8000 / STEPS,
+                exploration_final_eps=0.04, max_grad_norm=10, policy_kwargs={"net_arch": [256, 256]}, seed=seed, device="cpu")
+    took = common.timed(lambda: model.learn(steps))
+    return {**took, "gradient_steps": model._n_updates, "steps": model.num_timesteps}
+
+
+def lab(steps: int, seed: int, jit: str) -> dict[str, Any]:
+    from lab.config import composed
+    from lab.runner import Budget, Periods, Runner
+    from lab.train import assemble
+
+    never = 10**12
+    cfg = composed(["+agent=dqn", "env=CartPole", *ZOO, f"seed={seed}", f"budget.steps={steps}", f"compute.jit={jit}",
+                    "compute.device=cpu", "compute.threads=1", "evaluate.videos=0"])
+    made = assemble(cfg)
+    compiling = warm(made) if jit != "eager" else 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        runner = Runner(made.experiment, made.compute, log_only(Path(folder)), Periods(cfg.log.every or 1, never, never))
+        runner.evaluators, runner.closing = {}, {}
+        took = common.timed(lambda: runner.run(Budget(steps=steps)))
+    learner: Any = made.experiment.learner
+    return {**took, "gradient_steps": learner.steps, "steps": runner.stream.count, "compile_s": compiling}
+
+
+def warm(made: Any) -> float:
+    """Seconds until the compiled update needs no more compiling: updates on a made-up batch, the weights go with them."""
+    import torch
+
+    rows, before = (made.cfg.agent.gradient_steps, made.cfg.agent.batch_size), time.perf_counter()
+    batch = {"obs": torch.randn(*rows, 4), "next_obs": torch.randn(*rows, 4), "action": torch.randint(2, rows),
+             "reward": torch.ones(rows), "terminal": torch.zeros(rows)}
+    made.experiment.learner.update(batch)
+    seconds = time.perf_counter() - before
+    made.experiment.learner.steps = 0
+    return seconds
+
+
+def log_only(folder: Path) -> Any:
+    from lab.folder import RunFolder
+    from lab.sinks import TensorBoard
+
+    record, board = RunFolder(folder, "dqn", keep=1), TensorBoard(folder)
+    record.listeners.append(lambda count, seconds, metrics: board.write(count, metrics, time.time()))
+    record.save = lambda count, state: None     # type: ignore[method-assign]
+    return record
+
+
+def trial(side: str, steps: int, seed: int) -> dict[str, Any]:
+    return sb3(steps, seed) if side == "sb3" else lab(steps, seed, "compile" if side == "lab-compile" else "eager")
+
+
+def compare(args: argparse.Namespace) -> None:
+    steps = QUICK if args.quick else STEPS
+    name = common.module_name()
+    sides = {side: lambda side=side: common.in_process(name, "--trial", side, "--steps", str(steps)) for side in args.sides}
+    found = common.interleaved(sides, args.trials)
+    rows = [row(side, found) for side in args.sides]
+    common.report(rows, {"seeds": SEED, "trials": args.trials, "steps": steps, "target": f"wall_of_sb3 <= {TARGET}",
+                         "quoted": "medians, in brackets the 95 % bootstrap interval of the median; wall clock, unless the "
+                                   "machine was shared: then user time, which leaves out waiting for the processor"}, args.quick)
+
+
+def row(side: str, found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    mine, theirs = found[side], found.get("sb3", found[side])
+    cells: dict[str, Any] = {"side": side}
+    for clock in ("wall_s", "user_s"):
+        a, b = [each[clock] for each in mine], [each[clock] for each in theirs]
+        low, high = common.interval(lambda x, y: statistics.median(x) / statistics.median(y), a, b, resamples=2000)
+        ratio = statistics.median(a) / statistics.median(b)
+        cells |= {clock: common.stats(a), clock.replace("_s", "_of_sb3"): f"{ratio:.3f} [{low:.3f}, {high:.3f}]"}
+    compiling = statistics.median(each.get("compile_s", 0.0) for each in mine)
+    return {**cells, "compile_s": round(compiling, 2), "steps": mine[0]["steps"], "gradient_steps": mine[0]["gradient_steps"]}
+
+
+def main() -> None:
+    parser = common.options(__doc__)
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--trial", choices=SIDES, help="one trial of one side, in this process")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    args = parser.parse_args()
+    if args.trial:
+        print(json.dumps(trial(args.trial, args.steps, SEED)), file=sys.stdout)
+    else:
+        compare(args)
+
+
+if __name__ == "__main__":
+    main()
