@@ -24,9 +24,10 @@ def build(cfg: Gym, render_mode: str | None = None) -> gym.Env[Any, Any]:
     register_family(cfg.id)
     if render_mode == "rgb_array" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")     # pygame looks for a screen even where it needs none
-    limit = {} if cfg.max_episode_steps is None else {"max_episode_steps": cfg.max_episode_steps}
+    given: dict[str, Any] = {"render_mode": render_mode, "max_episode_steps": cfg.max_episode_steps}
+    given = {name: value for name, value in given.items() if value is not None}      # not every environment takes both
     try:
-        return gym.make(cfg.id, render_mode=render_mode, disable_env_checker=True, **limit, **cfg.options)
+        return gym.make(cfg.id, disable_env_checker=True, **given, **cfg.options)
     except (gym_error.NameNotFound, gym_error.NamespaceNotFound, gym_error.VersionNotFound) as error:
         raise UsageError(f"no environment is registered as {cfg.id!r}. {close(cfg.id)}") from error
     except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:
@@ -37,7 +38,7 @@ def build(cfg: Gym, render_mode: str | None = None) -> gym.Env[Any, Any]:
 
 def register_family(id: str) -> None:
     for start, (module, extra) in FAMILIES.items():
-        if id.startswith(start):
+        if id.startswith(start) and id not in gym.registry:
             try:
                 family = importlib.import_module(module)
             except ImportError:

@@ -35,7 +35,9 @@ class Recorder(Saved):
         self.past: list[list[list[Any]]] = [[] for _ in envs]         # of the episodes before it, for a full replay
         self.broken, self.checkpoints = False, 0
         self.inner: list[Any] = [None for _ in envs]                  # attributes of each, at the last checkpoint
-        self.witness: list[tuple[Any, Any, Any]] | None = None        # (action, obs, reward) since that checkpoint
+        self.begun = seed(0, 0)                                       # the seed of copy 0's episode in progress
+        self.first: tuple[int, Any] = self.begun, None                # copy 0 at that checkpoint: its seed, its attributes
+        self.witness: list[tuple[Any, Any, Any]] | None = None        # (action, obs, reward) since a checkpoint
 
     @property
     def active(self) -> bool:
@@ -49,8 +51,10 @@ class Recorder(Saved):
         if self.level is Tier.REPLAY and episode:
             self.past[i].append(self.actions[i])
         self.actions[i] = []
-        if i == 0 and self.witness is not None:
-            self.verify()
+        if i == 0:
+            if self.witness is not None:
+                self.verify()
+            self.begun = self.seed(i, episode)
 
     def stepped(self, i: int, action: Any, obs: Any, reward: Any) -> None:
         if self.level in (Tier.EPISODE_REPLAY, Tier.REPLAY):
@@ -69,7 +73,7 @@ class Recorder(Saved):
         self.inner = [read_attributes(env) if exact else None for env in self.envs]
         self.checkpoints += 1
         if exact and self.checkpoints <= VERIFIED:
-            self.witness = []
+            self.first, self.witness = (self.begun, self.inner[0]), []
         return super().state_dict()
 
     def verify(self) -> None:
@@ -77,7 +81,8 @@ class Recorder(Saved):
         witness, self.witness = self.witness or [], None
         with frozen_rng():
             try:
-                env, _ = restore(self.make, Tier.EXACT, [(0, [])], self.inner[0])
+                seed, attributes = self.first
+                env, _ = restore(self.make, Tier.EXACT, [(seed, [])], attributes)
                 held = all(same(env.step(action)[:2], (obs, reward)) for action, obs, reward in witness)
                 env.close()
             except Exception as error:

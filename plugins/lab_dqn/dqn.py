@@ -86,10 +86,14 @@ class OneHot(nn.Module):
 
 
 class Scale(nn.Module):
-    """Bytes 0..255 as 0..1."""
+    """Integers or booleans as floats, divided by `largest`."""
+
+    def __init__(self, largest: int):
+        super().__init__()
+        self.largest = largest
 
     def forward(self, obs: Tensor) -> Tensor:
-        return obs.float() / 255
+        return obs.float() / self.largest
 
 
 def features(space: Space) -> tuple[list[nn.Module], tuple[int, ...]]:
@@ -102,7 +106,8 @@ def features(space: Space) -> tuple[list[nn.Module], tuple[int, ...]]:
     if isinstance(space, MultiDiscrete) and len(space.shape) == 1:
         return [OneHot(space.nvec.tolist())], (int(space.nvec.sum()),)
     if isinstance(space, Box):
-        return [Scale()] if space.dtype == "uint8" else [], space.shape
+        kind = space.dtype.kind
+        return [] if kind == "f" else [Scale(255 if space.dtype == "uint8" else 1)], space.shape
     raise UsageError(f"dqn cannot see {space}; it needs Box, Discrete or MultiDiscrete observations")
 
 
