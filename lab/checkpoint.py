@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from hashlib import sha256
@@ -23,12 +24,12 @@ FILES = ("tensors.safetensors", "tree.json")
 def flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """JSON for everything but tensors and arrays, which go to `tensors`. Raises TypeError for what is not plain data."""
     if isinstance(value, Tensor):
-        tensors[path] = value.detach().to("cpu", copy=True).contiguous()
-        return {"tensor": path}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        tensors[path] = torch.from_numpy(np.array(value, order="C"))
-        return {"array": [path, str(value.dtype)]}
+        return {"tensor": store(value.detach().to("cpu", copy=True).contiguous(), path, tensors)}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.dtype.isnative and value.itemsize <= 8:
+        return {"array": [store(torch.from_numpy(np.array(value, order="C")), path, tensors), str(value.dtype)]}
     if isinstance(value, dict):
+        if odd := [key for key in value if not (key is None or isinstance(key, int | float | str))]:
+            raise TypeError(f"{path}: the key {odd[0]!r} cannot be saved; use strings or numbers")
         return {"dict": [[key, flatten(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
         items = [flatten(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]
@@ -37,7 +38,16 @@ def flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         return {"float": str(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"{path}: a {type(value).__name__} cannot be saved; turn it into tensors, numbers or strings")
+    kind = type(value).__name__ + (f" of {value.dtype}" if isinstance(value, np.ndarray) else "")
+    raise TypeError(f"{path}: a {kind} cannot be saved; turn it into tensors, numbers or strings")
+
+
+def store(tensor: Tensor, path: str, tensors: dict[str, Tensor]) -> str:
+    """The name under which it is kept: {"a/b": x, "a": {"b": y}} makes one path of two."""
+    while path in tensors:
+        path += "'"
+    tensors[path] = tensor
+    return path
 
 
 def restore(node: Any, tensors: dict[str, Tensor]) -> Any:
@@ -57,9 +67,10 @@ def restore(node: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
-    """Write aside, force to disk, rename, read back: whatever happens, a checkpoint is whole or absent.
+    """Write aside, force to disk, read back, rename: whatever happens, a checkpoint is whole or absent.
 
-    Keeps the newest `keep`. Raises DiskError where there is no space or permission; the older ones are untouched.
+    Keeps the newest `keep`. Raises DiskError where there is no space or permission, or where the disk gives back
+    something else; the older ones are untouched.
     """
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(flatten(state, "run", tensors), allow_nan=False).encode()
@@ -68,23 +79,32 @@ def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
     data["manifest.json"] = json.dumps({"schema": SCHEMA, "count": count, "sha256": hashes}).encode()
     part, final = folder / f".part-{os.getpid()}", folder / f"{count:012}"
     try:
-        shutil.rmtree(part, ignore_errors=True)
+        for left in folder.glob(".part-*"):           # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         part.mkdir(parents=True)
         for name, body in data.items():
             write_file(part / name, body)
         sync(part)
-        if final.exists():
-            shutil.rmtree(final)
-        os.rename(part, final)
+        verify(part)
+        replace(part, final)
         sync(folder)
-        verify(final)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         need = sum(map(len, data.values()))
         shutil.rmtree(part, ignore_errors=True)
         raise disk_error(error, folder, need) from error
     for old in found(folder)[keep:]:
         shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def replace(part: Path, final: Path) -> None:
+    """Where there is one of this count already, it stays as `.old` until the new one has its place."""
+    old = final.with_suffix(".old")
+    if final.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(final, old)
+    os.rename(part, final)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_file(path: Path, body: bytes) -> None:
@@ -94,7 +114,9 @@ def write_file(path: Path, body: bytes) -> None:
         os.fsync(out.fileno())
 
 
-def disk_error(error: OSError, path: Path, need: int = 0) -> DiskError:
+def disk_error(error: OSError | ValueError, path: Path, need: int = 0) -> DiskError:
+    if isinstance(error, ValueError):
+        return DiskError(f"what was written in {path} does not come back: {error}")
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         free = shutil.disk_usage(path if path.exists() else path.parent).free
         return DiskError(f"no space to write in {path}: needed {need / 1e6:.1f} MB, free {free / 1e6:.1f} MB")
@@ -111,7 +133,7 @@ def verify(path: Path) -> dict[str, bytes]:
         bad = [name for name in FILES if sha256(data[name]).hexdigest() != manifest["sha256"][name]]
     except FileNotFoundError as error:
         raise ValueError(f"incomplete, {Path(error.filename).name} is missing") from None
-    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"manifest.json is damaged ({error})") from None
     if bad:
         raise ValueError(f"damaged, the content of {' and '.join(bad)} does not match its sha256")
@@ -121,12 +143,21 @@ def verify(path: Path) -> dict[str, bytes]:
 def read(path: Path) -> dict[str, Any]:
     """The state in one checkpoint. Raises ValueError where it is damaged."""
     data = verify(path)
-    return dict(restore(json.loads(data[FILES[1]]), safetensors.torch.load(data[FILES[0]])))
+    try:
+        return dict(restore(json.loads(data[FILES[1]]), safetensors.torch.load(data[FILES[0]])))
+    except Exception as error:        # of JSON, of safetensors or of restore: the sha256 fits, so a stranger wrote it
+        raise ValueError(f"its content cannot be read ({type(error).__name__}: {error})") from None
 
 
 def found(folder: Path) -> list[Path]:
     """Checkpoints, newest first; a folder half written has another name."""
-    return sorted((path for path in folder.glob("[0-9]*") if path.name.isdigit()), reverse=True)
+    paths = [path for path in folder.glob("[0-9]*") if re.fullmatch(r"[0-9]+(\.old)?", path.name)]
+    return sorted(paths, key=lambda path: (count_of(path), path.suffix == ""), reverse=True)
+
+
+def count_of(path: Path) -> int:
+    """Of the stream, when this checkpoint was written."""
+    return int(path.stem)
 
 
 def newest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
@@ -136,10 +167,10 @@ def newest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, An
         try:
             state = read(path)
         except (OSError, ValueError) as error:
-            skipped.append(f"checkpoint {int(path.name)}: {error}")
+            skipped.append(f"checkpoint {count_of(path)}: {error}")
             continue
         for line in skipped:
-            say(f"{line}; using {int(path.name)}")
+            say(f"{line}; using {count_of(path)}")
         return path, state
     if skipped:
         raise ResumeError(f"no checkpoint in {folder} is intact: {'; '.join(skipped)}. Nothing was changed.")

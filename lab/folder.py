@@ -131,7 +131,7 @@ class RunFolder:
         except DiskError as error:
             self.failed_saves += 1
             kept = checkpoint.found(self.checkpoints)
-            advice = f"checkpoint {int(kept[0].name):,} is kept" if kept else "there is no earlier checkpoint"
+            advice = f"checkpoint {checkpoint.count_of(kept[0]):,} is kept" if kept else "there is no earlier checkpoint"
             if self.failed_saves > 1 or not kept:
                 raise DiskError(f"{error}; {advice}. Make space, then resume={self.path}") from error
             self.say(f"{error}; {advice}; going on until the next one")

@@ -17,7 +17,7 @@ import torch
 from . import signals
 from .compute import Compute
 from .contract import Evaluator, Experiment
-from .errors import Diverged
+from .errors import Diverged, EnvError
 from .meter import Meter
 from .state import frozen_rng, rng_state, set_rng_state
 
@@ -63,7 +63,11 @@ class Runner:
         self.since, self.logged = time.perf_counter(), (0, 0.0)         # of this sitting; (count, seconds) at the last log
 
     def run(self, budget: Budget) -> None:
-        """Train until the budget is used up. Raises signals.Stop, with the state saved, when asked to stop."""
+        """Train until the budget is used up.
+
+        Raises signals.Stop when asked to stop and EnvError when an environment fails, both with the state saved, and
+        Diverged with the last checkpoint kept.
+        """
         self.since = time.perf_counter() - self.seconds
         stream, learner, meter, flags = self.stream, self.learner, self.meter, signals.FLAGS
         due, timed = self.due(), budget.seconds != float("inf")
@@ -78,7 +82,7 @@ class Runner:
                 self.updates += 1
             if self.finished != self.updates:
                 self.finish()
-        except signals.Stop:
+        except (signals.Stop, EnvError):
             self.save()
             raise
 

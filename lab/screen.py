@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -18,6 +20,15 @@ class Screen(logging.Handler):
             self.progress.note(text)
         else:
             print(text, file=sys.stderr)
+
+    @contextmanager
+    def beside(self, progress: Noting) -> Iterator[None]:
+        """While the bar is there."""
+        self.progress = progress
+        try:
+            yield
+        finally:
+            self.progress = None
 
 
 SCREEN = Screen()

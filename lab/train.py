@@ -58,6 +58,8 @@ def assemble(cfg: LabConfig, initial: int | None = None) -> Assembled:
     except Exception as error:
         raise BuildError(f"the agent {cfg.agent.name} could not be built: {type(error).__name__}: {error}. "
                          "LAB_DEBUG=1 shows the traceback") from error
+    for name in cfg.log.sinks:
+        host().entry("sink", name)
     compute.settle(count_parameters(experiment.learner))
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:
@@ -150,28 +152,23 @@ class Sitting:
             periods = Periods(cfg.log.every or 1, cfg.evaluate.every or 1, cfg.checkpoint.every or 1)
             self.runner = Runner(self.made.experiment, self.made.compute, self.record, periods)
             self.sinks = Guarded([TensorBoard(self.path), *(self.tracker(name) for name in cfg.log.sinks)])
-            self.open(state)
-            with self.progress() as progress:
-                SCREEN.progress = progress
-                stack.callback(setattr, SCREEN, "progress", None)
-                self.record.listeners.append(lambda count, seconds, metrics: progress.update(metrics))
-                self.train()
-            SCREEN.progress = None
-            LOG.info("%s", self.farewell)
+            if state is not None:
+                self.load(state)              # a refusal leaves everything as it was
+            try:
+                self.train(state is None)
+            except signals.Stop as stop:
+                self.status, self.code = "stopped", stop.exit_code
+                ending = f"stopped by {stop} at {self.at()}, saved. Go on with: python -m lab resume={self.path}"
+            except LabError as error:
+                raise self.failed(error) from error
+            except Exception as error:
+                what = f"{cfg.agent.name} failed: {type(error).__name__}: {error}"
+                raise self.failed(LabError(what)) from error
+            finally:
+                self.record.write_json("run.json", self.describe())
+                self.sinks.close(self.status)
+            LOG.info("%s", ending if self.code else f"finished at {self.at()}: {self.path}")
         return self
-
-    def open(self, state: Mapping[str, Any] | None) -> None:
-        """Load the checkpoint, or write the first one: a disk that cannot hold it is found out now."""
-        if state is not None:
-            self.load(state)
-        self.record.write_json("run.json", self.describe())
-        (self.path / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain_of(self.cfg))))
-        if state is None:
-            self.sinks.start(plain_of(self.cfg))
-            self.runner.save()
-        self.record.listeners.append(self.to_sinks)
-        self.record.on_media = self.sinks.media
-        self.introduce()
 
     def load(self, state: Mapping[str, Any]) -> None:
         try:
@@ -182,21 +179,21 @@ class Sitting:
         self.record.cut(self.runner.updates)
         self.sinks.restart(self.stream.count)
 
-    def train(self) -> None:
-        try:
-            self.runner.run(self.budget)
-            self.status, self.farewell = "finished", f"finished at {self.at()}: {self.path}"
-        except signals.Stop as stop:
-            self.status, self.code = "stopped", stop.exit_code
-            self.farewell = f"stopped by {stop} at {self.at()}, saved. Go on with: python -m lab resume={self.path}"
-        except LabError as error:
-            raise self.failed(error) from error
-        except Exception as error:
-            what = f"{self.cfg.agent.name} failed: {type(error).__name__}: {error}"
-            raise self.failed(LabError(what)) from error
-        finally:
-            self.record.write_json("run.json", self.describe())
-            self.sinks.close(self.status)
+    def train(self, new: bool) -> None:
+        """A new run writes its first checkpoint at once: a disk that cannot hold it is found out now."""
+        self.record.write_json("run.json", self.describe())
+        self.record.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain_of(self.cfg))))
+        self.record.listeners.append(self.to_sinks)
+        self.record.on_media = self.sinks.media
+        if new:
+            self.sinks.start(plain_of(self.cfg))
+            self.runner.save()
+        self.introduce()
+        with self.progress() as progress:
+            self.record.listeners.append(lambda count, seconds, metrics: progress.update(metrics))
+            with SCREEN.beside(progress):
+                self.runner.run(self.budget)
+        self.status = "finished"
 
     def at(self) -> str:
         return f"{self.stream.count:,} {self.stream.unit}"
@@ -206,7 +203,7 @@ class Sitting:
         self.status = {3: "diverged"}.get(error.exit_code, "failed")
         self.record.write_text("error.txt", traceback.format_exc())
         kept = checkpoint.found(self.record.checkpoints)
-        where = f"The last checkpoint is of {int(kept[0].name):,} {self.stream.unit}. " if kept else ""
+        where = f"The last checkpoint is of {checkpoint.count_of(kept[0]):,} {self.stream.unit}. " if kept else ""
         advice = {3: f"Try a smaller learning rate: python -m lab resume={self.path} optimizer.lr=..."}
         rest = advice.get(error.exit_code, f"Go on with: python -m lab resume={self.path}")
         if isinstance(error, DiskError):

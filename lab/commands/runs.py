@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import newest, read
+from ..checkpoint import count_of, newest, read
 from ..config import LabConfig
 from ..errors import ResumeError, UsageError
 from ..folder import read_run
@@ -47,4 +47,4 @@ def trained(path: Path, seed: int, changes: list[str]) -> tuple[LabConfig, Assem
         raise UsageError(f"{cfg.agent.name} has no policy to play episodes with")
     made.experiment.learner.load_state_dict(state["learner"])
     made.compute.seed = seed
-    return cfg, made, World(cfg, made.compute), int(at.resolve().name)
+    return cfg, made, World(cfg, made.compute), count_of(at.resolve())

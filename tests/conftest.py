@@ -1,0 +1,61 @@
+"""For all tests: one thread, the kit's tiny environments, and the command line in this process."""
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from lab import signals
+from lab.__main__ import main
+from lab.screen import SCREEN
+from lab.testing.envs import register
+
+register()
+QUICK = ("compute.device=cpu", "evaluate.episodes=2", "evaluate.videos=0", "model.hidden=[16]", "agent.warmup=50",
+         "agent.batch_size=8", "agent.buffer_size=100")
+
+
+@pytest.fixture(autouse=True)
+def clean_process():
+    """One thread, and no signal left over."""
+    torch.set_num_threads(1)
+    yield
+    signals.FLAGS.__init__()
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch, capsys):
+    """lab(ARGS) -> (exit code, standard output, standard error), in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    log, level = logging.getLogger("lab"), logging.getLogger("lab").level
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["lab", *map(str, args)])
+        capsys.readouterr()
+        code = main()
+        return code, *capsys.readouterr()
+
+    yield run
+    log.removeHandler(SCREEN)
+    log.setLevel(level)
+    SCREEN.progress = None
+
+
+@pytest.fixture
+def dqn(lab):
+    """lab(), training a small DQN on CartPole."""
+    return lambda *args: lab("+agent=dqn", "env=CartPole", *QUICK, *args)
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Python in a process of its own, in an empty folder."""
+    def run(*args, **options):
+        env = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
+        return subprocess.run([sys.executable, *map(str, args)], cwd=options.pop("cwd", tmp_path), env=env, timeout=120,
+                              capture_output=True, text=True, check=False, **options)
+
+    return run
