@@ -51,7 +51,7 @@ def train(args: list[str]) -> int:
 
         return resume(Path(str(run)), rest)
     folder, rest = argv.take(overrides, "hydra.run.dir")
-    from .config import composed
+    from .compose import composed
 
     cfg = composed(rest)
     from .train import start  # here and not above: this imports torch, which a typo must not wait for
@@ -63,7 +63,7 @@ def through_hydra(flags: list[str], overrides: list[str]) -> int:
     """--cfg, --multirun, shell completion: Hydra's own."""
     import hydra
 
-    from .config import HYDRA, composed, install
+    from .compose import HYDRA, composed, install
     from .host import core_folder
     from .jobs import job
 

@@ -50,8 +50,9 @@ def expanded(overrides: list[str]) -> Iterator[list[str]]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    ours = [each for each in overrides if not key(each).startswith("hydra")]
     try:
-        parsed = OverridesParser.create().parse_overrides([each for each in overrides if not key(each).startswith("hydra")])
+        parsed = OverridesParser.create().parse_overrides(ours)
     except HydraException as error:
         raise UsageError(" ".join(str(error).split("\n")[0].split())) from None
     choices = [[f"{each.get_key_element()}={value}" for value in each.sweep_string_iterator()]

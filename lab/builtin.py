@@ -24,7 +24,7 @@ class Gym:
 
 @dataclass
 class OptimizerConfig:
-    """The learning rate climbs over `warmup` steps, then follows `schedule` from lr to lr * final over `decay` steps."""
+    """The learning rate climbs over `warmup` steps and follows `schedule` from lr to lr * final over `decay` steps."""
 
     name: str = "adam"
     lr: float = 1e-3

@@ -22,7 +22,7 @@ FILES = ("tensors.safetensors", "tree.json")
 
 
 def flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """JSON for everything but tensors and arrays, which go to `tensors`. Raises TypeError for what is not plain data."""
+    """JSON for all but tensors and arrays, which go to `tensors`. Raises TypeError for what is not plain data."""
     if isinstance(value, Tensor):
         return {"tensor": store(value.detach().to("cpu", copy=True).contiguous(), path, tensors)}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.dtype.isnative and value.itemsize <= 8:

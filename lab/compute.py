@@ -26,10 +26,10 @@ class Compute:
         self.device, self.precision, self.jit_mode, self.seed = choose_device(cfg.device), cfg.precision, cfg.jit, seed
         self.threads = cfg.threads
         if self.jit_mode == "graph" and self.device.type != "cuda":
-            raise UsageError(f"compute.jit=graph needs a CUDA device, this run is on {self.device}; use eager or compile")
+            raise UsageError(f"compute.jit=graph needs a CUDA device, this run is on {self.device}; use compile")
         if self.precision == "bf16" and not has_bf16(self.device):
             raise UsageError(f"compute.precision=bf16: {self.device} has no bfloat16 arithmetic; use fp32 or auto")
-        self.skipped = torch.zeros((), device=self.device)      # steps not taken because loss or gradient was not finite
+        self.skipped = torch.zeros((), device=self.device)      # steps not taken: loss or gradient was not finite
         if self.device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)

@@ -53,7 +53,8 @@ class Envs(Saved):
     def __init__(self, make: Make, n: int, compute: Compute, name: str = "train", tier: Tier = Tier.BOUNDARY):
         self.envs, self.compute, self.name = [make() for _ in range(n)], compute, name
         self.observation_space, self.action_space = self.envs[0].observation_space, self.envs[0].action_space
-        self.id, self.shape, self.dtype = name_of(self.envs[0]), self.observation_space.shape, dtype_of(self.observation_space)
+        self.id, self.shape = name_of(self.envs[0]), self.observation_space.shape
+        self.dtype = dtype_of(self.observation_space)
         start = getattr(self.observation_space, "start", 0)
         self.start = start if np.any(start) else None     # integer observations count from here; ours from 0
         self.episodes, self.returns, self.lengths = [0] * n, [0.0] * n, [0] * n
@@ -74,9 +75,8 @@ class Envs(Saved):
 
         Raises EnvError where an environment raises or returns what is not a finite value of its space's shape.
         """
-        rows = {"obs": np.empty((steps, *self.obs.shape), self.dtype), "next_obs": np.empty((steps, *self.obs.shape), self.dtype),
-                "reward": np.empty((steps, len(self)), np.float32), "terminal": np.zeros((steps, len(self)), np.float32),
-                "done": np.zeros((steps, len(self)), np.float32)}
+        rows = {name: np.zeros((steps, *self.obs.shape), self.dtype) for name in ("obs", "next_obs")}
+        rows |= {name: np.zeros((steps, len(self)), np.float32) for name in ("reward", "terminal", "done")}
         actions = []
         for t in range(steps):
             rows["obs"][t] = self.obs
@@ -122,7 +122,7 @@ class Envs(Saved):
             raise self.error(i, f"raised {type(error).__name__} in reset: {error}") from error
         self.recorder.began(i, self.episodes[i])
         if np.shape(obs) != self.shape:
-            raise self.error(i, f"returned an observation of shape {np.shape(obs)} from reset, its space has {self.shape}")
+            raise self.error(i, f"returned {np.shape(obs)} from reset, its observation space has the shape {self.shape}")
         return obs if self.start is None else obs - self.start
 
     def restart(self, i: int) -> None:
@@ -142,8 +142,8 @@ class Envs(Saved):
         for name in ("reward", "next_obs", "obs"):
             if rows[name].dtype.kind == "f" and not np.isfinite(rows[name]).all():
                 t, i = np.argwhere(~np.isfinite(rows[name]))[0][:2]
-                what = "a reward" if name == "reward" else "an observation"
-                raise self.error(int(i), f"returned {what} that is not finite, at step {count + t * len(self):,} of the run")
+                what, at = "a reward" if name == "reward" else "an observation", count + t * len(self)
+                raise self.error(int(i), f"returned {what} that is not finite, at step {at:,} of the run")
 
     def error(self, i: int, what: str) -> EnvError:
         self.recorder.lost()                  # a resume begins new episodes: this one cannot be trusted

@@ -38,7 +38,8 @@ class EpisodeReturn:
         """(return, length) of every episode. Copy i plays the episodes i, i + n, ...: short ones are not favoured."""
         envs = Envs(self.make, min(COPIES, self.episodes), self.compute, self.name)
         n, played = len(envs), list[tuple[float, int]]()
-        quota, returns, lengths = [len(range(i, self.episodes, n)) for i in range(n)], np.zeros(n), np.zeros(n, np.int64)
+        quota = [len(range(i, self.episodes, n)) for i in range(n)]
+        returns, lengths = np.zeros(n), np.zeros(n, np.int64)                                         # [N]
         try:
             while any(quota):
                 signals.check()

@@ -15,8 +15,8 @@ FAMILIES = {
     "ALE/": ("ale_py", "atari"),
     "MinAtar/": ("minatar.gym", "minatar"),
 }
-MODULES = {"Box2D": "box2d", "box2d": "box2d", "swig": "box2d", "mujoco": "mujoco", "ale": "atari", "minatar": "minatar",
-           "pygame": "classic-control"}
+MODULES = {"Box2D": "box2d", "box2d": "box2d", "swig": "box2d", "mujoco": "mujoco", "ale": "atari",
+           "minatar": "minatar", "pygame": "classic-control"}
 
 
 def build(cfg: Gym, render_mode: str | None = None) -> gym.Env[Any, Any]:
@@ -31,7 +31,8 @@ def build(cfg: Gym, render_mode: str | None = None) -> gym.Env[Any, Any]:
     except (gym_error.NameNotFound, gym_error.NamespaceNotFound, gym_error.VersionNotFound) as error:
         raise UsageError(f"no environment is registered as {cfg.id!r}. {close(cfg.id)}") from error
     except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:
-        raise UsageError(f"env.id={cfg.id} needs a package that is not installed ({one_line(error)}). {advice(error)}") from error
+        what = f"env.id={cfg.id} needs a package that is not installed ({one_line(error)}). {advice(error)}"
+        raise UsageError(what) from error
     except (gym_error.Error, TypeError, ValueError, AssertionError) as error:
         raise UsageError(f"env.id={cfg.id} with options {cfg.options} cannot be made: {one_line(error)}") from error
 
@@ -43,7 +44,8 @@ def register_family(id: str) -> None:
                 family = importlib.import_module(module)
             except ImportError:
                 raise UsageError(f'env.id={id} needs the {extra} family: pip install "pluglab[{extra}]"') from None
-            getattr(family, "register_envs", lambda: gym.register_envs(family))()
+            if hasattr(family, "register_envs"):          # others register when they are imported
+                family.register_envs()
 
 
 def advice(error: Exception) -> str:

@@ -8,7 +8,7 @@ def job(node: DictConfig) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from .config import typed
+    from .compose import typed
     from .train import sweep_job
 
     return sweep_job(typed(OmegaConf.to_container(node, resolve=True)), HydraConfig.get().runtime.output_dir)

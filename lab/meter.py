@@ -21,6 +21,7 @@ class Meter(Saved):
         self.bad: Tensor | None = None                    # [M] first row of the window that was not finite, or inf
 
     def add(self, metrics: Metrics) -> None:
+        self.names = self.names or list(metrics)
         self.pending.append(metrics)
         self.n += 1
         if len(self.pending) == FOLD:
@@ -40,16 +41,17 @@ class Meter(Saved):
     def check(self, updates: int) -> None:
         """Raises Diverged, naming metric and update, where a value of this window was not finite."""
         for bad in (self.bad, first_bad(self.rows, self.n - len(self.pending))):
-            for name, row in zip(self.names, [] if bad is None else bad.tolist(), strict=False):
-                if row != float("inf"):
-                    raise Diverged(f"{name} was not finite at update {updates - self.n + int(row) + 1:,}")
+            rows = [] if bad is None else bad.tolist()
+            if (row := min(rows, default=float("inf"))) != float("inf"):
+                name = self.names[rows.index(row)]
+                raise Diverged(f"{name} was not finite at update {updates - self.n + int(row) + 1:,}")
 
     @property
     def rows(self) -> Tensor | None:
         """[R, M] the rows not yet summed."""
         if not self.pending:
             return None
-        names = self.names = self.names or list(self.pending[0])
+        names = self.names
         for row in self.pending:
             if list(row) != names:
                 raise LabError(f"an update returned the metrics {list(row)} and an earlier one {names}: "

@@ -22,8 +22,11 @@ def adamw(cfg: AdamW, parameters: Parameters, fused: bool) -> Optimizer:
 
 
 def sgd(cfg: SGD, parameters: Parameters, fused: bool) -> Optimizer:
-    return torch.optim.SGD(parameters, cfg.lr, cfg.momentum, weight_decay=cfg.weight_decay, nesterov=cfg.nesterov,
-                           fused=fused)
+    optimizer = torch.optim.SGD(parameters, cfg.lr, cfg.momentum, weight_decay=cfg.weight_decay, nesterov=cfg.nesterov,
+                                fused=fused)
+    for p in [p for group in optimizer.param_groups for p in group["params"] if cfg.momentum]:
+        optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)  # unset in torch if the first step is skipped
+    return optimizer
 
 
 def rmsprop(cfg: RMSprop, parameters: Parameters, fused: bool) -> Optimizer:

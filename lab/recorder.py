@@ -36,7 +36,7 @@ class Recorder(Saved):
         self.broken, self.checkpoints = False, 0
         self.inner: list[Any] = [None for _ in envs]                  # attributes of each, at the last checkpoint
         self.begun = seed(0, 0)                                       # the seed of copy 0's episode in progress
-        self.first: tuple[int, Any] = self.begun, None                # copy 0 at that checkpoint: its seed, its attributes
+        self.first: tuple[int, Any] = self.begun, None                # copy 0 then: its seed and attributes
         self.witness: list[tuple[Any, Any, Any]] | None = None        # (action, obs, reward) since a checkpoint
 
     @property

@@ -60,7 +60,7 @@ class Runner:
         self.updates, self.seconds, self.final = 0, 0.0, dict[str, float]()
         self.next_log, self.next_evaluate, self.next_save = periods.log, periods.evaluate, periods.save
         self.finished = -1                      # updates at the last end of a budget
-        self.since, self.logged = time.perf_counter(), (0, 0.0)         # of this sitting; (count, seconds) at the last log
+        self.since, self.logged = time.perf_counter(), (0, 0.0)         # of this sitting; (count, seconds) of the last log
 
     def run(self, budget: Budget) -> None:
         """Train until the budget is used up.

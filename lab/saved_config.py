@@ -8,7 +8,8 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from .config import GROUPS, LabConfig, plain_of, typed
+from .compose import typed
+from .config import GROUPS, LabConfig, plain_of
 from .errors import ResumeError, UsageError, nearest
 
 LARGEST = 1_000_000               # bytes of a config that is worth reading
@@ -39,7 +40,7 @@ def refuse_code(node: Any) -> None:
         if "_target_" in node:
             raise ValueError("it holds a _target_, which the lab never writes")
         if ":" in str(node.get("id", "")):
-            raise ValueError(f"the id {node['id']!r} would import a module; start such a run anew from the command line")
+            raise ValueError(f"the id {node['id']!r} would import a module; start such a run anew")
         for item in node.values():
             refuse_code(item)
     elif isinstance(node, list):

@@ -19,7 +19,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from . import media, summaries
 from .errors import ResumeError
-from .folder import RunFolder, read_run, records
+from .folder import read_run, records
+from .run_folder import RunFolder
 
 LOG = logging.getLogger("lab")
 EVENTS = "events.out.tfevents."   # TensorBoard looks for "tfevents" in the names of files

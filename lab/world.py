@@ -54,8 +54,9 @@ class World:
         """The chosen network, made for its role. Raises UsageError where none was chosen or it has another role."""
         cfg, fit = self.cfg.model, [e.name for e in host().entries.values() if getattr(e, "role", None) == role]
         if cfg is None or cfg.name not in fit:
-            raise UsageError(f"{self.cfg.agent.name} needs a model of role {role!r}, came {getattr(cfg, 'name', 'none')}; "
-                             f"add model=NAME, one of: {', '.join(sorted(fit))}")
+            came = getattr(cfg, "name", "none")
+            raise UsageError(f"{self.cfg.agent.name} needs a model of role {role!r}, came {came}; add model=NAME, "
+                             f"one of: {', '.join(sorted(fit))}")
         net: nn.Module = host().load("model", cfg.name)(cfg, *arguments)
         return net.to(self.compute.device)
 

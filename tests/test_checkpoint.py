@@ -172,11 +172,11 @@ def forged(folder, tensors=None, tree=None):
     return path
 
 
-@pytest.mark.parametrize("tree", [b"", b"[]", b"7", b"{}", b"\xff", b'{"tensor": "absent"}', b'{"dict": [[1]]}', b'{"x": 1}',
+@pytest.mark.parametrize("tree", [b"", b"7", b"{}", b"\xff", b'{"tensor": "absent"}', b'{"dict": [[1]]}', b'{"x": 1}',
                                   b'{"dict": [[[1], 2]]}', b'{"float": "x"}', b'{"a": 1, "b": 2}', b"[" * 100_000,
                                   b'{"array": ["run/weight", "evil"]}', b'{"array": 3}', b'{"list": 3}'])
 def test_a_strange_tree_is_damage(tree, tmp_path):
-    with pytest.raises(ValueError, match=r"(tree\.json|it) .*cannot be read|damaged"):
+    with pytest.raises(ValueError, match="its content cannot be read"):
         read(forged(tmp_path, tree=tree))
 
 
@@ -186,7 +186,7 @@ def test_a_strange_tree_is_damage(tree, tmp_path):
         b'{"run/weight": {"dtype": "F32", "shape": [2500000000], "data_offsets": [0, 10000000000]}}',
         b'{"run/weight": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 0]}}', b"[]", b'{"run/weight": 3}', b"{}"))])
 def test_strange_tensors_are_damage(tensors, tmp_path):
-    with pytest.raises(ValueError, match="cannot be read|damaged"):
+    with pytest.raises(ValueError, match="its content cannot be read"):
         read(forged(tmp_path, tensors=tensors))
 
 

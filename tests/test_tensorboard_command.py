@@ -15,7 +15,7 @@ from tensorboard.plugins.hparams import metadata
 from lab import media
 from lab.commands import tensorboard as command
 from lab.errors import ResumeError, RunInUse, UsageError
-from lab.folder import RunFolder
+from lab.run_folder import RunFolder
 from lab.sinks import rebuild
 
 

@@ -38,9 +38,9 @@ def sb3(steps: int, seed: int) -> dict[str, Any]:
 
 
 def lab(steps: int, seed: int, jit: str) -> dict[str, Any]:
-    from lab.config import composed
+    from lab.compose import composed
     from lab.runner import Budget, Periods, Runner
-    from lab.train import assemble
+    from lab.assembly import assemble
 
     never = 10**12
     cfg = composed(["+agent=dqn", "env=CartPole", *ZOO, f"seed={seed}", f"budget.steps={steps}", f"compute.jit={jit}",
@@ -69,7 +69,7 @@ def warm(made: Any) -> float:
 
 
 def log_only(folder: Path) -> Any:
-    from lab.folder import RunFolder
+    from lab.run_folder import RunFolder
     from lab.sinks import TensorBoard
 
     record, board = RunFolder(folder, "dqn", keep=1), TensorBoard(folder)

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..assembly import Assembled, assemble
 from ..checkpoint import count_of, newest, read
 from ..config import LabConfig
 from ..errors import ResumeError, UsageError
 from ..folder import read_run
 from ..saved_config import changed, load_config
-from ..train import Assembled, assemble
 from ..world import World
 
 
@@ -24,7 +24,8 @@ def parser(name: str, about: str) -> Parser:
     made = Parser(prog=f"lab {name}", description=about)
     made.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
     made.add_argument("--seed", type=int, default=1_000_000, help="of the episodes; another seed, other episodes")
-    made.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="values to change, such as env.options.is_slippery=false")
+    made.add_argument("changes", nargs="*", metavar="KEY=VALUE", 
+                      help="values to change, such as env.options.is_slippery=false")
     return made
 
 

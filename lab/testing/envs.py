@@ -104,7 +104,8 @@ class TinyTired(TinyHidden):
         return super().push(action) + 0.001 * next(self.age)
 
 
-TINY: dict[str, Any] = {"lab/TinyBox-v0": TinyBox, "lab/TinyDiscrete-v0": TinyDiscrete, "lab/TinyContinuous-v0": TinyContinuous}
+TINY: dict[str, Any] = {"lab/TinyBox-v0": TinyBox, "lab/TinyDiscrete-v0": TinyDiscrete,
+                        "lab/TinyContinuous-v0": TinyContinuous}
 
 
 HARD: dict[str, Any] = {"lab/TinyHidden-v0": TinyHidden, "lab/TinyTired-v0": TinyTired}

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .. import checkpoint
-from ..config import LabConfig, composed
+from ..assembly import Assembled, assemble
+from ..compose import composed
+from ..config import LabConfig
 from ..errors import UsageError
 from ..host import host
 from ..runner import Periods, Runner
-from ..train import Assembled, assemble
 from .envs import TINY, register
 
 Log = list[tuple[int, dict[str, float]]]

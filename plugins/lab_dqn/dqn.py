@@ -54,7 +54,7 @@ class DeepQ(Learner):
         before, self.steps = self.steps, self.steps + len(rows)
         if before // self.cfg.target_every != self.steps // self.cfg.target_every:
             self.target.load_state_dict(self.q.state_dict())
-        loss, value, norm = rows[0] if len(rows) == 1 else (torch.stack(each).mean() for each in zip(*rows, strict=True))
+        loss, value, norm = (each[0] if len(each) == 1 else torch.stack(each).mean() for each in zip(*rows, strict=True))
         return {"loss/td": loss, "q/mean": value, "grad/norm": norm}
 
     @torch.no_grad()

@@ -23,7 +23,8 @@ class MLP:
         if any(not 1 <= width <= 1_000_000 for width in self.hidden):
             raise UsageError(f"model.hidden is {list(self.hidden)}; expected widths from 1 to 1,000,000")
         if self.activation not in ACTIVATIONS:
-            raise UsageError(f"model.activation={self.activation} is not known. {nearest(self.activation, ACTIVATIONS)}")
+            hint = nearest(self.activation, ACTIVATIONS)
+            raise UsageError(f"model.activation={self.activation} is not known. {hint}")
         if self.norm not in NORMS:
             raise UsageError(f"model.norm={self.norm} is not known. {nearest(self.norm, NORMS)}")
 

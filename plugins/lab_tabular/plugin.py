@@ -78,7 +78,7 @@ def row(budget: int, epsilon: float, decay: float, **more: Any) -> dict[str, Any
     return {"budget.steps": budget, **{f"agent.{name}": value for name, value in agent.items()}}
 
 
-CART_POLE = {"num_envs": 16, "bins": [4, 4, 10, 10], "low": [-2.4, -3.0, -0.21, -3.0], "high": [2.4, 3.0, 0.21, 3.0]}
+CART_POLE = {"num_envs": 32, "bins": [4, 4, 10, 10], "low": [-2.4, -3.0, -0.21, -3.0], "high": [2.4, 3.0, 0.21, 3.0]}
 BLACKJACK = {"num_envs": 64, "discount": 1.0}
 DEFAULT = row(500_000, 1.0, 0.6, num_envs=16)
 OFF_POLICY = {                    # learns about the greedy policy whatever it does: may explore as much as it likes
@@ -88,8 +88,8 @@ OFF_POLICY = {                    # learns about the greedy policy whatever it d
     "CliffWalking-v1": row(1_000_000, 1.0, 0.0),
     "CliffWalkingSlippery-v1": row(4_000_000, 0.6, 0.5),
     "Taxi-v4": row(2_000_000, 1.0, 0.0),
-    "Blackjack-v1": row(1_000_000, 1.0, 0.6, **BLACKJACK),
-    "CartPole-v1": row(1_000_000, 1.0, 0.5, **CART_POLE),
+    "Blackjack-v1": row(300_000, 1.0, 0.8, **BLACKJACK),
+    "CartPole-v1": row(300_000, 1.0, 0.5, **CART_POLE),
 }
 ON_POLICY = {                     # learns about what it does: explores little, and forgets what it did before
     "default": DEFAULT,
@@ -98,8 +98,8 @@ ON_POLICY = {                     # learns about what it does: explores little, 
     "CliffWalking-v1": row(1_000_000, 0.002, 0.6),
     "CliffWalkingSlippery-v1": row(4_000_000, 0.003, 0.2),
     "Taxi-v4": row(4_000_000, 0.3, 0.5),
-    "Blackjack-v1": row(1_000_000, 0.3, 0.6, **BLACKJACK),
-    "CartPole-v1": row(1_000_000, 0.3, 0.5, **CART_POLE),
+    "Blackjack-v1": row(300_000, 0.3, 0.8, **BLACKJACK),
+    "CartPole-v1": row(300_000, 0.3, 0.5, **CART_POLE),
 }
 
 SMALL = ("agent.num_envs=4", "agent.epsilon_steps=150", "agent.discount=0.9")

@@ -1,0 +1,71 @@
+"""From a config to everything that it names, built and fitting together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from .compute import Compute, count_parameters
+from .config import LabConfig
+from .contract import Experiment
+from .errors import LabError, UsageError
+from .host import host
+from .runner import Budget
+from .state import seed_globals
+from .video import Video
+from .world import World
+
+
+@dataclass
+class Assembled:
+    cfg: LabConfig
+    compute: Compute
+    experiment: Experiment
+
+
+def assemble(cfg: LabConfig, initial: int | None = None) -> Assembled:
+    """Build everything that the config names. `initial` seeds the first weights; a test may want others than the run's.
+
+    Raises UsageError for what does not fit together.
+    """
+    seed_globals(cfg.seed if initial is None else initial)
+    compute = Compute(cfg.compute, cfg.seed)
+    world = World(cfg, compute)
+    build = host().load("agent", cfg.agent.name)
+    try:
+        experiment: Experiment = build(cfg.agent, world)
+    except LabError:
+        raise
+    except Exception as error:
+        raise BuildError(f"the agent {cfg.agent.name} could not be built: {type(error).__name__}: {error}. "
+                         "LAB_DEBUG=1 shows the traceback") from error
+    for name in cfg.log.sinks:
+        host().entry("sink", name)
+    compute.settle(count_parameters(experiment.learner))
+    evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
+    if policy is not None:
+        evaluators = {"return": world.returns(policy), **evaluators}
+        films = cfg.evaluate.videos
+        if films:
+            closing["video"] = Video(world.make_env, policy, films, compute, cfg.evaluate.max_steps)
+    if cfg.log.histograms:
+        evaluators["weights"] = lambda: weights(experiment.learner)
+    return Assembled(cfg, compute, replace(experiment, evaluators=evaluators, closing=closing))
+
+
+class BuildError(LabError):
+    """A plugin's own mistake."""
+
+
+def weights(learner: object) -> Mapping[str, torch.Tensor]:
+    modules = {name: value for name, value in vars(learner).items() if isinstance(value, torch.nn.Module)}
+    return {f"weights/{name}.{key}": p for name, module in modules.items() for key, p in module.named_parameters()}
+
+
+def budget_of(cfg: LabConfig, experiment: Experiment) -> Budget:
+    """Raises UsageError for epochs where the stream has none."""
+    budget, length, inf = cfg.budget, experiment.stream.epoch_length, float("inf")
+    if budget.epochs and not length:
+        raise UsageError("budget.epochs needs a dataset; an environment has no epochs. Use budget.steps")
+    epochs = budget.epochs * length if budget.epochs and length else inf
+    return Budget(min(budget.steps or inf, epochs), budget.updates or inf, (budget.minutes or inf) * 60)

@@ -1,0 +1,137 @@
+"""Writes one run. metrics.jsonl is the truth; the TensorBoard file and the console are views of the same values."""
+
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import checkpoint, media
+from .errors import DiskError, LabError, RunInUse
+from .folder import finite, records
+
+try:
+    import fcntl
+except ImportError:               # not on Windows: there the lock is only the process number
+    fcntl = None  # type: ignore[assignment]
+
+LOG = logging.getLogger("lab")
+FPS = 30                          # of films
+HELD = 10_000                     # lines kept in memory while the disk is full
+
+
+class RunFolder:
+    """Writes one run; a context in which no other process can. Raises RunInUse where one does."""
+
+    def __init__(self, path: Path, agent: str, keep: int, say: Callable[[str], None] = LOG.warning):
+        self.path, self.agent, self.keep, self.say, self.lock = path, agent, keep, say, -1
+        self.checkpoints, self.metrics_file = path / "checkpoints", path / "metrics.jsonl"
+        self.listeners: list[Callable[[int, float, Mapping[str, float]], None]] = []
+        self.on_media: Callable[[int, str, Path], None] = lambda count, name, path: None
+        self.held: list[str] = []             # lines that could not be written yet
+        self.failed_saves = 0
+
+    def __enter__(self) -> "RunFolder":
+        path = self.path / ".lock"
+        try:
+            self.lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise checkpoint.disk_error(error, self.path) from error
+        owner = os.pread(self.lock, 1000, 0).decode(errors="replace").strip()
+        try:
+            if fcntl is not None:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self.lock)
+            raise RunInUse(f"{self.path} is in use by {owner or 'another process'}; stop that one first") from None
+        except OSError:
+            self.say(f"{self.path} is on a file system without locks: start no second process on it")
+        os.ftruncate(self.lock, 0)
+        os.pwrite(self.lock, f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}".encode(), 0)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        (self.path / ".lock").unlink(missing_ok=True)
+        os.close(self.lock)
+
+    def log(self, count: int, updates: int, seconds: float, metrics: Mapping[str, float]) -> None:
+        """One line, to the file and to everyone who listens."""
+        plain = {name: finite(value) for name, value in metrics.items()}
+        self.append(json.dumps({"count": count, "updates": updates, "time": round(seconds, 3), "metrics": plain}))
+        for listener in self.listeners:
+            listener(count, seconds, metrics)
+
+    def media(self, count: int, name: str, value: Any) -> None:
+        """A picture, a film or a histogram, kept under media/ and shown by everyone who listens."""
+        try:
+            path = keep(self.path, name, count, value)
+        except (OSError, ValueError, TypeError, LabError) as error:
+            self.say(f"{name} was not written: {error}")
+            return
+        self.on_media(count, name, path)
+
+    def append(self, line: str) -> None:
+        """A full disk costs no training: the lines are held, with one warning, and written when there is space."""
+        try:
+            with open(self.metrics_file, "a") as out:
+                out.write("".join(f"{each}\n" for each in [*self.held, line]))
+            self.held = []
+        except OSError as error:
+            if not self.held:
+                self.say(f"{checkpoint.disk_error(error, self.path)}; metrics are held in memory until there is space")
+            self.held = [*self.held, line][-HELD:]
+
+    def save(self, count: int, state: Mapping[str, Any]) -> None:
+        """A checkpoint. The first failure is a warning; the second in a row raises DiskError."""
+        self.sync_metrics()
+        try:
+            checkpoint.write(self.checkpoints, count, {"agent": self.agent, **state}, self.keep)
+            self.failed_saves = 0
+        except DiskError as error:
+            self.failed_saves += 1
+            kept = checkpoint.found(self.checkpoints)
+            advice = f"checkpoint {checkpoint.count_of(kept[0]):,} is kept" if kept else "there is none before"
+            if self.failed_saves > 1 or not kept:
+                raise DiskError(f"{error}; {advice}. Make space, then resume={self.path}") from error
+            self.say(f"{error}; {advice}; going on until the next one")
+
+    def sync_metrics(self) -> None:
+        if self.metrics_file.exists() and not self.held:
+            with open(self.metrics_file, "rb") as file:
+                os.fsync(file.fileno())
+
+    def cut(self, updates: int) -> None:
+        """Drop the lines past a checkpoint, and a last one that was torn."""
+        kept = [line for line in records(self.path) if line["updates"] <= updates]
+        body = "".join(f"{json.dumps(line)}\n" for line in kept)
+        part = self.path / ".metrics.part"
+        checkpoint.write_file(part, body.encode())
+        os.replace(part, self.metrics_file)
+
+    def write_json(self, name: str, content: Any) -> None:
+        self.write_text(name, json.dumps(content, indent=2, default=str) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """The whole file or nothing; a failure is a warning."""
+        part = self.path / f".{name}.part"
+        try:
+            checkpoint.write_file(part, text.encode())
+            os.replace(part, self.path / name)
+        except OSError as error:
+            self.say(f"{checkpoint.disk_error(error, self.path)}; {name} was not written")
+
+
+def keep(path: Path, name: str, count: int, value: Any) -> Path:
+    """Write a picture [H, W, 3], a film [T, H, W, 3] or a tensor's histogram; returns its file."""
+    if not isinstance(value, np.ndarray):
+        kind, body = ".json", media.histogram(value.detach().float().cpu().numpy())
+    else:
+        kind, body = (".png", media.png(value)) if value.ndim == 3 else (".gif", media.gif(list(value), FPS))
+    file = media.place(path, name, count, kind)
+    checkpoint.write_file(file, body)
+    return file

@@ -1,0 +1,272 @@
+"""One step down a loss by hand, schedules by hand, randomness by name, and what this machine cannot do."""
+
+import math
+import os
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+from lab import builtin, compute, optimizers, schedules
+from lab.compute import Compute, count_parameters
+from lab.config import ComputeConfig
+from lab.errors import UsageError
+from lab.optimizers import scheduled
+
+NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+DEVICES = ["cpu", *["cuda"] * torch.cuda.is_available()]
+
+
+def on(device="cpu", seed=0, **settings):
+    return Compute(ComputeConfig(device=device, **settings), seed)
+
+
+@pytest.fixture
+def cpu():
+    return on()
+
+
+@pytest.mark.parametrize("clip, expected", [(math.inf, 2.4), (6.0, 2.4), (3.0, 2.7), (0.5, 2.95)])
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("device", DEVICES)
+def test_one_step_of_sgd_by_hand(device, fused, clip, expected):
+    """3 squared has the slope 6; a tenth of it is 0.6, and of a slope cut to 3 it is 0.3."""
+    here = on(device)
+    weight = nn.Parameter(torch.tensor([3.0], device=device))
+    norm = here.minimize((weight**2).sum(), torch.optim.SGD([weight], 0.1, fused=fused), clip)
+    assert (norm.item(), weight.item()) == (6.0, pytest.approx(expected))
+    assert norm.ndim == 0 and here.skipped == 0
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_norm_is_of_all_parameters_together(fused, cpu):
+    """Slopes 3 and 4 have the norm 5; cut to 1 they are 0.6 and 0.8. A parameter without a slope is left out."""
+    a, b, idle = (nn.Parameter(torch.tensor([value])) for value in (0.0, 0.0, 7.0))
+    optimizer = torch.optim.SGD([{"params": [a, idle]}, {"params": [b]}], 1.0, fused=fused)
+    assert cpu.minimize((3 * a + 4 * b).sum(), optimizer, clip=1.0).item() == 5
+    assert (a.item(), b.item(), idle.item()) == (pytest.approx(-0.6), pytest.approx(-0.8), 7.0)
+
+
+def test_slopes_of_the_step_before_are_forgotten_and_a_flat_loss_is_fine(cpu):
+    weight = nn.Parameter(torch.tensor([1.0]))
+    optimizer = torch.optim.SGD([weight], 0.5)
+    for _ in range(2):
+        cpu.minimize(weight.sum(), optimizer)
+    assert weight.item() == 0 and cpu.minimize((0 * weight).sum(), optimizer, clip=1.0).item() == 0 and weight.item() == 0
+
+
+def optimizer_of(kind, weights):
+    cfg, build = {
+        "adam": (builtin.Adam(lr=0.1), optimizers.adam), "adamw": (builtin.AdamW(lr=0.1), optimizers.adamw),
+        "sgd": (builtin.SGD(lr=0.1), optimizers.sgd), "momentum": (builtin.SGD(lr=0.1, momentum=0.9), optimizers.sgd),
+        "nesterov": (builtin.SGD(lr=0.1, momentum=0.9, nesterov=True), optimizers.sgd),
+        "rmsprop": (builtin.RMSprop(lr=0.1), optimizers.rmsprop),
+        "centered": (builtin.RMSprop(lr=0.1, centered=True, weight_decay=0.1), optimizers.rmsprop),
+        "scheduled": (builtin.Adam(lr=0.1, schedule="linear", decay=9), optimizers.adam)}[kind]
+    return scheduled(build(cfg, weights, fused=True), cfg)
+
+
+def test_every_optimizer_is_tried_below():
+    assert {"adam", "adamw", "sgd", "rmsprop"} == {each.name for each in builtin.lab_optimizers()}
+
+
+BAD = {"NaN loss": lambda w: w.sum() * math.nan, "infinite loss": lambda w: w.sum() * math.inf,
+       "infinite slope": lambda w: (w * 0).sqrt().sum(), "slope too large": lambda w: w[0] * 1e30 * 1e9 + w[1] * 0,
+       "NaN in one place": lambda w: w[0] + torch.where(w[1] > 9, w[1], w[1] * 0 / 0)}
+
+
+@pytest.mark.parametrize("good", [0, 2])
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("kind", ["adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "centered", "scheduled"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_what_is_not_finite_reaches_no_weight(device, kind, bad, good):
+    """Nor what the optimizer remembers: after `good` steps and three bad ones it goes on as though they never were."""
+    here, ways = on(device), []
+    for skips in (3, 0):
+        weight = nn.Parameter(torch.tensor([1.0, -2.0], device=device))
+        optimizer = optimizer_of(kind, [weight])
+        for loss in [lambda w: (w**2).sum()] * good + [BAD[bad]] * skips + [lambda w: (w**2).sum()] * 2:
+            before = weight.detach().clone()
+            here.minimize(loss(weight), optimizer, clip=2.0)
+            assert torch.equal(weight, before) is (loss is BAD[bad])
+        ways.append(weight.detach())
+    assert here.skipped == 3
+    if kind != "scheduled":           # its rate counts a skipped step, which ends the run anyway
+        assert torch.equal(*ways)
+
+
+@pytest.mark.parametrize("step, expected", [(0, 2.0), (1, 1.75), (2, 1.5), (4, 1.0), (5, 1.0), (10**9, 1.0)])
+def test_a_straight_line(step, expected):
+    assert schedules.linear(step, 2.0, 1.0, 4) == expected
+
+
+@pytest.mark.parametrize("step, expected", [(0, 2.0), (1, 1 + (1 + math.sqrt(0.5)) / 2), (2, 1.5), (4, 1.0), (99, 1.0)])
+def test_half_a_cosine(step, expected):
+    assert schedules.cosine(step, 2.0, 1.0, 4) == pytest.approx(expected)
+
+
+def test_constant_and_warmed_up():
+    assert schedules.constant(10**9, 2.0, 1.0, 4) == 2.0
+    assert [schedules.warmed_up(step, 4) for step in range(6)] == [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
+    assert schedules.warmed_up(0, 0) == 1.0
+    assert [schedules.linear(step, 2.0, 1.0, 0) for step in (0, 1)] == [1.0, 1.0]
+
+
+RATES = [0.1 / 3, 0.0875 * 2 / 3, 0.075, 0.0625, 0.05, 0.05]      # 0.1 to 0.05 in 4 steps, the first two of them warming up
+
+
+def rates(optimizer, weight, steps):
+    for _ in range(steps):
+        weight.grad = torch.zeros(1)
+        optimizer.step()
+        yield optimizer.param_groups[0]["lr"]
+
+
+def test_the_rate_follows_its_schedule_and_is_saved():
+    cfg = builtin.SGD(lr=0.1, schedule="linear", warmup=2, decay=4, final=0.5)
+    weights = [nn.Parameter(torch.ones(1)) for _ in range(2)]
+    first, second = (scheduled(optimizers.sgd(cfg, [weight], fused=False), cfg) for weight in weights)
+    assert list(rates(first, weights[0], 3)) == pytest.approx(RATES[:3])
+    second.load_state_dict(first.state_dict())
+    assert list(rates(second, weights[1], 3)) == pytest.approx(RATES[3:])
+
+
+def test_without_a_schedule_the_rate_stays():
+    weight = nn.Parameter(torch.ones(1))
+    cfg = builtin.SGD(lr=0.1)
+    assert list(rates(scheduled(optimizers.sgd(cfg, [weight], fused=False), cfg), weight, 3)) == [0.1] * 3
+
+
+def test_one_step_of_each_adaptive_optimizer_by_hand(cpu):
+    """From 1 with slope 2: Adam's first step is its rate; AdamW also shrinks by rate * decay; RMSprop divides by its root."""
+    expected = {"adam": 1 - 0.1, "adamw": 1 * (1 - 0.1 * 0.01) - 0.1, "rmsprop": 1 - 0.1 * 2 / math.sqrt(0.01 * 4)}
+    for kind, value in expected.items():
+        weight = nn.Parameter(torch.tensor([1.0]))
+        cpu.minimize(2 * weight.sum(), optimizer_of(kind, [weight]))
+        assert weight.item() == pytest.approx(value, abs=1e-6)
+
+
+def draw(here, name, n=3):
+    return torch.rand(n, generator=here.rng(name), device=here.device).tolist()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_randomness_has_a_name(device):
+    here = on(device)
+    assert draw(here, "a") == draw(here, "a") == draw(on(device), "a")
+    assert len({*draw(here, "a"), *draw(here, "b"), *draw(on(device, seed=1), "a")}) == 9
+    one = here.rng("one")
+    first = torch.rand(2, generator=one, device=device)
+    draw(here, "another"), torch.rand(5, device=device)           # nobody shifts the numbers of somebody else
+    again = here.rng("one")
+    assert torch.equal(torch.rand(2, generator=again, device=device), first)
+    assert torch.equal(torch.rand(2, generator=again, device=device), torch.rand(2, generator=one, device=device))
+
+
+def test_seeds_depend_on_the_name_and_the_seed_alone(cpu):
+    seeds = [on(seed=seed).seed_for(f"train/{i}/{episode}") for seed in range(5) for i in range(5) for episode in range(20)]
+    assert len(set(seeds)) == 500 and all(0 <= seed < 2**32 for seed in seeds)
+    assert cpu.seed_for("train/0/1") == on().seed_for("train/0/1")
+
+
+@pytest.fixture
+def cores(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(compute, "has_bf16", lambda device: True)
+
+
+@pytest.mark.parametrize("size, precision, threads", [(999_999, "fp32", 1), (1_000_000, "bf16", 3)])
+def test_auto_is_settled_by_the_size(size, precision, threads, cpu, cores):
+    cpu.settle(size)
+    assert (cpu.precision, cpu.threads, torch.get_num_threads()) == (precision, threads, threads)
+
+
+@pytest.mark.parametrize("size", [1, 10**9])
+def test_what_was_asked_for_stays(size, cores):
+    here = on(precision="fp32", threads=2)
+    here.settle(size)
+    assert (here.precision, here.threads, torch.get_num_threads()) == ("fp32", 2, 2)
+
+
+def test_auto_is_fp32_where_bfloat16_is_slow(cpu, monkeypatch):
+    monkeypatch.setattr(compute, "has_bf16", lambda device: False)
+    cpu.settle(10**9)
+    assert cpu.precision == "fp32"
+    with pytest.raises(UsageError, match=r"compute\.precision=bf16: cpu has no bfloat16 arithmetic; use fp32 or auto"):
+        on(precision="bf16")
+
+
+def test_autocast(monkeypatch):
+    monkeypatch.setattr(compute, "has_bf16", lambda device: True)
+    for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32), ("auto", torch.float32)):
+        with on(precision=precision).autocast():
+            assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype is dtype
+
+
+def tiny(a, b):
+    return (a * b).sum(-1).tanh() + a[:, 0], a.mean()
+
+
+def test_eager_is_the_function_itself(cpu):
+    assert cpu.jit(tiny) is tiny
+
+
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_gives_the_same(tmp_path):
+    compiled = on(jit="compile").jit(tiny)
+    a, b = torch.rand(5, 3), torch.rand(5, 3)
+    for mine, own in zip(compiled(a, b), tiny(a, b), strict=True):
+        torch.testing.assert_close(mine, own)
+    assert compiled is not tiny
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.filterwarnings("ignore")
+def test_a_captured_graph_gives_the_same_and_keeps_old_outputs():
+    graph = on("cuda", jit="graph").jit(tiny)
+    inputs = [(torch.rand(5, 3, device="cuda"), torch.rand(5, 3, device="cuda")) for _ in range(5)]
+    for (a, b), outputs in zip(inputs, [graph(*pair) for pair in inputs], strict=True):
+        for mine, own in zip(outputs, tiny(a, b), strict=True):
+            torch.testing.assert_close(mine, own)
+
+
+@pytest.mark.parametrize("settings, text", [
+    ({"jit": "graph"}, r"compute\.jit=graph needs a CUDA device, this run is on cpu; use eager or compile"),
+    ({"device": "gpu"}, r"compute\.device=gpu is not a device; expected auto, cpu, cuda or cuda:N"),
+    ({"device": "cuda:x"}, "is not a device"), ({"device": ""}, "is not a device"), ({"device": "cuda:-1"}, "is not a device"),
+    ({"device": "mps"}, r"compute\.device=mps is not supported; expected auto, cpu, cuda or cuda:N"),
+    ({"device": "meta"}, "is not supported"), ({"device": "cuda:99"}, r"compute\.device=cuda:99: this machine offers \d+ CUDA")])
+def test_what_this_machine_cannot_do_is_refused(settings, text):
+    with pytest.raises(UsageError, match=text):
+        Compute(ComputeConfig(**{"device": "cpu", **settings}))
+
+
+@NO_CUDA
+def test_no_cuda_device():
+    assert Compute(ComputeConfig()).device == torch.device("cpu")
+    with pytest.raises(UsageError, match=r"compute\.device=cuda: this machine offers 0 CUDA devices .* use compute\.device=cpu"):
+        on("cuda")
+
+
+@pytest.mark.parametrize("settings", [{"precision": "fp16"}, {"jit": "fast"}, {"threads": -1}, {"threads": 10**6}])
+def test_settings_out_of_range(settings):
+    with pytest.raises(UsageError, match=rf"compute\.{next(iter(settings))}"):
+        ComputeConfig(**settings)
+
+
+def test_what_the_bits_depend_on_is_recorded(cpu):
+    cpu.settle(1)
+    about = cpu.describe()
+    assert about["device"] == "cpu" and about["precision"] == "fp32" and about["threads"] == 1 and about["jit"] == "eager"
+    assert about["torch"] == torch.__version__ and about["cpu"]
+
+
+def test_parameters_are_counted_once():
+    class Two:
+        def __init__(self):
+            self.net = nn.Linear(2, 3)                            # 9
+            self.same, self.head, self.other = self.net, nn.Sequential(self.net, nn.Linear(3, 1)), "net"      # 4 more
+
+    assert count_parameters(Two()) == 13 and count_parameters(object.__new__(Two)) == 0
