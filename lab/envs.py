@@ -122,7 +122,7 @@ class Envs(Saved):
             raise self.error(i, f"raised {type(error).__name__} in reset: {error}") from error
         self.recorder.began(i, self.episodes[i])
         if np.shape(obs) != self.shape:
-            raise self.error(i, f"returned {np.shape(obs)} from reset, its observation space has the shape {self.shape}")
+            raise self.error(i, f"returned {np.shape(obs)} from reset, its space has the shape {self.shape}")
         return obs if self.start is None else obs - self.start
 
     def restart(self, i: int) -> None:

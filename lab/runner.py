@@ -51,7 +51,7 @@ class Budget:
 
 
 class Runner:
-    saved = ("updates", "seconds", "next_log", "next_evaluate", "next_save", "finished")
+    saved = ("updates", "seconds", "next_log", "next_evaluate", "next_save", "finished", "attending")
 
     def __init__(self, experiment: Experiment, compute: Compute, record: Record, periods: Periods):
         self.learner, self.stream = experiment.learner, experiment.stream
@@ -60,7 +60,8 @@ class Runner:
         self.updates, self.seconds, self.final = 0, 0.0, dict[str, float]()
         self.next_log, self.next_evaluate, self.next_save = periods.log, periods.evaluate, periods.save
         self.finished = -1                      # updates at the last end of a budget
-        self.since, self.logged = time.perf_counter(), (0, 0.0)         # of this sitting; (count, seconds) of the last log
+        self.attending = False                  # in the midst of `attend`, so that a resume has to end it
+        self.since, self.logged = time.perf_counter(), (0, 0.0)         # (count, seconds) at the last log
 
     def run(self, budget: Budget) -> None:
         """Train until the budget is used up.
@@ -70,7 +71,7 @@ class Runner:
         """
         self.since = time.perf_counter() - self.seconds
         stream, learner, meter, flags = self.stream, self.learner, self.meter, signals.FLAGS
-        due, timed = self.due(), budget.seconds != float("inf")
+        due, timed = self.due() if self.attending else stream.count + 1, budget.seconds != float("inf")
         try:
             while stream.count < budget.steps and self.updates < budget.updates:
                 if timed and self.clock() >= budget.seconds:
@@ -92,7 +93,8 @@ class Runner:
 
     def attend(self) -> int:
         """Do what has come due, in this order, each at most once; a stop is seen in between."""
-        count, periods = self.stream.count, self.periods
+        count, periods, self.attending = self.stream.count, self.periods, True
+        signals.FLAGS.any, signals.FLAGS.save, save = False, False, signals.FLAGS.save
         if count >= self.next_log:
             self.log()
             self.next_log = after(count, periods.log)
@@ -100,10 +102,10 @@ class Runner:
         if count >= self.next_evaluate:
             self.evaluate(self.evaluators)
             self.next_evaluate = after(count, periods.evaluate)
-        if count >= self.next_save or signals.FLAGS.save:
+        self.attending = False
+        if count >= self.next_save or save:
             self.next_save = after(count, periods.save)
             self.save()
-        signals.FLAGS.any = signals.FLAGS.stop is not None
         signals.check()
         return self.due()
 

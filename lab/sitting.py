@@ -138,7 +138,8 @@ class Sitting:
         packages = {name: metadata.version(name) for name in ("torch", "gymnasium", "numpy", "hydra-core")}
         runner = self.runner
         return {"status": self.status, "agent": self.cfg.agent.name, "world": world_name(self.cfg),
-                "seed": self.cfg.seed, "versions": {"lab": __version__, "python": platform.python_version(), **packages}, "plugins": plugins,
+                "seed": self.cfg.seed, "plugins": plugins,
+                "versions": {"lab": __version__, "python": platform.python_version(), **packages},
                 "git": git_commit(), **folder.describe_process(),
                 "sittings": [*self.old.get("sittings", []), self.made.compute.describe()],
                 "count": self.stream.count, "updates": runner.updates, "seconds": round(runner.seconds, 3),

@@ -1,10 +1,11 @@
 """Where batches come from when the world is an environment. T steps, N environments, K gradient steps, B rows."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from . import signals
-from .compute import Compute
 from .contract import Act, Batch, Stream
 from .envs import Envs
 from .state import Saved
@@ -52,10 +53,10 @@ class Ring(Saved):
             ring[at] = rows[name][-self.capacity:]
         self.pushed += new
 
-    def sample(self, shape: tuple[int, ...], rng: torch.Generator) -> dict[str, Tensor]:
-        """Rows drawn uniformly with replacement: [*shape, ...]."""
-        at = torch.randint(min(self.pushed, self.capacity), shape, generator=rng, device=self.device)
-        return {name: ring[at] for name, ring in self.rows.items()}
+    def gather(self, name: str, age: Tensor) -> Tensor:
+        """The rows of one column by age, 0 the oldest still held: [*age.shape, ...]."""
+        first = max(self.pushed - self.capacity, 0)
+        return self.rows[name][(age + first) % self.capacity]
 
     @property
     def filled(self) -> dict[str, Tensor]:
@@ -68,30 +69,63 @@ class Ring(Saved):
             self.rows[name][:len(row)] = row
 
 
-class Replay(Stream):
-    """Samples of everything seen lately: after each `every` steps, K minibatches of B rows, [K, B, ...].
+def n_step(reward: Tensor, terminal: Tensor, done: Tensor, discount: float) -> tuple[Tensor, Tensor, Tensor]:
+    """What n steps [n, ...] come to, up to the end of their episode (Sutton & Barto 2018, eq. 7.1).
 
-    The first batch comes after `warmup` environment steps.
+    Returns their discounted reward, the discount of the value that follows (0 after a terminal step) and the index of
+    the last step taken, each [...]. A truncated episode ends the sum too, and its last state is worth its value.
+    """
+    going = torch.cat([torch.ones_like(done[:1]), (1 - done[:-1]).cumprod(0)])           # [n, ...] 1 while it lasts
+    power = discount ** torch.arange(len(done), device=done.device).view(-1, *[1] * (done.ndim - 1))
+    last = going.sum(0, keepdim=True).long() - 1                                            # [1, ...]
+    follows = power.expand_as(going).gather(0, last) * discount * (1 - terminal.gather(0, last))
+    return (going * power * reward).sum(0), follows[0], last[0]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How much a replay collects and draws for one update."""
+
+    every: int                    # steps of each environment before it
+    warmup: int                   # environment steps before the first
+    shape: tuple[int, int]        # K minibatches of B rows
+    n_steps: int                  # of reward in a row
+    discount: float               # per step
+
+
+class Replay(Stream):
+    """Samples of everything seen lately, [K, B, ...].
+
+    A row is obs, action, the discounted `reward` of n steps, `next_obs` after them and the `discount` of its value.
     """
 
     saved = ("count", "envs", "ring", "rng")
 
-    def __init__(self, envs: Envs, act: Act, ring: Ring, *, every: int, warmup: int, shape: tuple[int, int],
-                 compute: Compute):
-        self.envs, self.act, self.ring, self.every, self.warmup, self.shape = envs, act, ring, every, warmup, shape
-        self.rng = compute.rng("replay")
+    def __init__(self, envs: Envs, act: Act, ring: Ring, sampling: Sampling, rng: torch.Generator):
+        self.envs, self.act, self.ring, self.sampling, self.rng = envs, act, ring, sampling, rng
+        self.window = (sampling.n_steps - 1) * len(envs)          # rows from a step to the last of its n
+        self.ahead = len(envs) * torch.arange(sampling.n_steps, device=ring.device).view(-1, 1, 1)    # [n, 1, 1] rows
 
     def next(self) -> Batch:
-        self.collect(self.every)
-        while self.count < self.warmup:
+        self.collect(self.sampling.every)
+        while self.count < self.sampling.warmup or len(self.ring) <= self.window:
             signals.check()
-            self.collect(self.every)
-        return self.ring.sample(self.shape, self.rng)
+            self.collect(self.sampling.every)
+        return self.sample()
+
+    def sample(self) -> Batch:
+        """Drawn uniformly, with replacement, from the rows whose n steps are all there."""
+        ring, plan = self.ring, self.sampling
+        age = torch.randint(len(ring) - self.window, plan.shape, generator=self.rng, device=ring.device)      # [K, B]
+        reward, terminal, done = (ring.gather(name, age + self.ahead) for name in ("reward", "terminal", "done"))
+        reward, discount, last = n_step(reward, terminal, done, plan.discount)                  # each [K, B]
+        return {"obs": ring.gather("obs", age), "action": ring.gather("action", age), "reward": reward,
+                "discount": discount, "next_obs": ring.gather("next_obs", age + last * len(self.envs))}
 
     def collect(self, steps: int) -> None:
         rows = self.envs.collect(self.act, steps, self.count)            # [T, N, ...]
         self.count += steps * len(self.envs)
-        self.ring.push({name: row.flatten(0, 1) for name, row in rows.items() if name != "done"})
+        self.ring.push({name: row.flatten(0, 1) for name, row in rows.items()})
 
     def metrics(self) -> dict[str, float]:
         return self.envs.metrics()

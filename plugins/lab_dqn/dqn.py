@@ -10,18 +10,18 @@ from torch.nn.functional import one_hot, smooth_l1_loss
 from lab.compute import Compute
 from lab.contract import Batch, Experiment, Learner, Metrics
 from lab.errors import UsageError
-from lab.streams import Replay, Ring
+from lab.streams import Replay, Ring, Sampling
 from lab.world import World
 
 from .plugin import DQN
 
 
-def td_target(reward: Tensor, terminal: Tensor, next_value: Tensor, discount: float) -> Tensor:
-    """One-step return in reward units (Mnih et al. 2015, algorithm 1); a terminal state has no future.
+def td_target(reward: Tensor, discount: Tensor, next_value: Tensor) -> Tensor:
+    """The return in reward units (Mnih et al. 2015, algorithm 1); all tensors have one shape.
 
-    All tensors have one shape. A truncated episode is not terminal: its value is bootstrapped.
+    `discount` is 0 after a terminal state, which has no future; a truncated episode is not terminal.
     """
-    return reward + discount * (1 - terminal) * next_value
+    return reward + discount * next_value
 
 
 class DeepQ(Learner):
@@ -54,7 +54,7 @@ class DeepQ(Learner):
         before, self.steps = self.steps, self.steps + len(rows)
         if before // self.cfg.target_every != self.steps // self.cfg.target_every:
             self.target.load_state_dict(self.q.state_dict())
-        loss, value, norm = (each[0] if len(each) == 1 else torch.stack(each).mean() for each in zip(*rows, strict=True))
+        loss, value, norm = (torch.stack(each).mean() for each in zip(*rows, strict=True))
         return {"loss/td": loss, "q/mean": value, "grad/norm": norm}
 
     @torch.no_grad()
@@ -62,7 +62,7 @@ class DeepQ(Learner):
         with self.compute.autocast():
             future = self.target(batch["next_obs"].flatten(0, 1)).amax(-1)                  # [K * B]
         future = future.float().view_as(batch["reward"])                                    # [K, B]
-        return td_target(batch["reward"], batch["terminal"], future, self.cfg.discount)
+        return td_target(batch["reward"], batch["discount"], future)
 
     def improve(self, obs: Tensor, action: Tensor, goal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One gradient step on [B, ...]; returns loss, mean value and gradient norm."""
@@ -120,6 +120,7 @@ def build(cfg: DQN, world: World) -> Experiment:
     n_actions = int(envs.action_space.n)
     q = nn.Sequential(*before, world.model(shape, n_actions)).to(world.compute.device)
     learner = DeepQ(q, n_actions, world.optimizer(q.parameters()), cfg, world.compute)
-    stream = Replay(envs, learner.act, Ring(cfg.buffer_size, world.compute.device), every=cfg.train_every,
-                    warmup=cfg.warmup, shape=(cfg.gradient_steps, cfg.batch_size), compute=world.compute)
+    ring = Ring(cfg.buffer_size, world.compute.device)
+    sampling = Sampling(cfg.train_every, cfg.warmup, (cfg.gradient_steps, cfg.batch_size), cfg.n_steps, cfg.discount)
+    stream = Replay(envs, learner.act, ring, sampling, world.compute.rng("replay"))
     return Experiment(learner, stream, policy=learner.greedy)

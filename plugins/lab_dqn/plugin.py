@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import Agent, hookimpl
-from lab.errors import within
+from lab.errors import UsageError, within
 
 
 @dataclass
@@ -15,6 +15,7 @@ class DQN:
     name: str = "dqn"
     num_envs: int = 1
     discount: float = 0.99        # gamma, per step
+    n_steps: int = 1              # steps of reward before the bootstrapped value; 1 in the paper
     buffer_size: int = 100_000    # transitions; 1e6 in the paper
     batch_size: int = 64          # transitions per gradient step
     warmup: int = 1_000           # steps before the first update
@@ -29,8 +30,12 @@ class DQN:
     def __post_init__(self) -> None:
         within("agent.num_envs", self.num_envs, 1, 4096)
         within("agent.discount", self.discount, 0, 1)
+        within("agent.n_steps", self.n_steps, 1, 1000)
         within("agent.batch_size", self.batch_size, 1, 1_000_000)
         within("agent.buffer_size", self.buffer_size, self.batch_size, 10**9)
+        if self.buffer_size < self.num_envs * (self.n_steps + 1):
+            raise UsageError(f"agent.buffer_size is {self.buffer_size}; {self.num_envs} environments with "
+                             f"{self.n_steps} steps need at least {self.num_envs * (self.n_steps + 1)}")
         within("agent.warmup", self.warmup, 1, 10**12)
         within("agent.train_every", self.train_every, 1, 1_000_000)
         within("agent.gradient_steps", self.gradient_steps, 1, 100_000)
@@ -47,7 +52,7 @@ TUNED: dict[str, dict[str, Any]] = {
 }
 
 SMALL = ("agent.num_envs=2", "agent.warmup=40", "agent.train_every=1", "agent.batch_size=16", "agent.buffer_size=64",
-         "agent.target_every=7", "agent.epsilon_steps=500", "model.hidden=[16]")
+         "agent.target_every=7", "agent.n_steps=2", "agent.epsilon_steps=500", "model.hidden=[16]")
 
 
 @hookimpl
