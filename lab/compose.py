@@ -69,7 +69,7 @@ def composed(overrides: Sequence[str]) -> LabConfig:
             plain = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
     except MissingConfigException as error:
         raise UsageError(missing(error)) from None
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:         # ValueError: +agent=null
         raise UsageError(explain(error, overrides)) from None
     return typed(plain)
 
@@ -78,7 +78,7 @@ def missing(error: MissingConfigException) -> str:
     """An unknown choice, with the nearest right one."""
     group, _, name = str(error.missing_cfg_file).rpartition("/")
     known = [option for option in error.options or [] if option != "none"]
-    if not group or not known:
+    if not group:
         return " ".join(str(error).split())
     left_out = "".join(f" The plugin {plugin!r} was left out: {why}." for plugin, why in host().left_out.items())
     return f"no {group} is called {name!r}. {nearest(name, known)}{left_out}"
@@ -94,10 +94,10 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     parent, _, name = key.rpartition(".")
     rest = [each for each in overrides if not f"{argv.key(each)}.".startswith(f"{key}.")]
     try:
-        node = composed(rest)
+        node = composed(rest) if parent in GROUPS else LabConfig()
         known = vars(node if not parent else getattr(node, parent))
     except (UsageError, AttributeError, TypeError):
-        return f"unknown key {key!r}: {text}"
+        return f"unknown key {key!r}: {text}{f'; to add it, write +{key}=...' if 'struct' in text else ''}"
     return f"unknown key {key!r}. {nearest(name, known)}"
 
 

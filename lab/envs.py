@@ -91,8 +91,11 @@ class Envs(Saved):
         """One step of every environment, written into `row`, each entry [N, ...]."""
         for i, choice in enumerate(self.to_env(action)):
             obs, reward, terminated, truncated = self.advance(i, choice)
-            obs = obs if self.start is None else obs - self.start
-            row["next_obs"][i], row["reward"][i], row["terminal"][i] = obs, reward, terminated
+            try:
+                row["next_obs"][i] = obs = obs if self.start is None else obs - self.start
+            except (TypeError, ValueError) as error:
+                raise self.error(i, f"returned an observation that is no number: {obs!r:.80}") from error
+            row["reward"][i], row["terminal"][i] = reward, terminated
             self.returns[i] += float(reward)
             self.lengths[i] += 1
             if terminated or truncated:
@@ -123,7 +126,10 @@ class Envs(Saved):
         self.recorder.began(i, self.episodes[i])
         if np.shape(obs) != self.shape:
             raise self.error(i, f"returned {np.shape(obs)} from reset, its space has the shape {self.shape}")
-        return obs if self.start is None else obs - self.start
+        try:
+            return np.asarray(obs if self.start is None else obs - self.start, self.dtype)
+        except (TypeError, ValueError) as error:
+            raise self.error(i, f"returned an observation that is no number from reset: {obs!r:.80}") from error
 
     def restart(self, i: int) -> None:
         """Begin the next episode of copy `i`."""
@@ -143,14 +149,21 @@ class Envs(Saved):
             if rows[name].dtype.kind == "f" and not np.isfinite(rows[name]).all():
                 t, i = np.argwhere(~np.isfinite(rows[name]))[0][:2]
                 what, at = "a reward" if name == "reward" else "an observation", count + t * len(self)
-                raise self.error(int(i), f"returned {what} that is not finite, at step {at:,} of the run")
+                raise self.error(int(i), f"returned {what} that is not finite", f"step {at:,} of the run")
 
-    def error(self, i: int, what: str) -> EnvError:
+    def error(self, i: int, what: str, where: str = "") -> EnvError:
         self.recorder.lost()                  # a resume begins new episodes: this one cannot be trusted
-        return EnvError(f"environment {self.id} (copy {i} of {len(self)}, step {self.lengths[i]} of its episode "
-                        f"{self.episodes[i]}) {what}")
+        where = where or f"step {self.lengths[i]} of its episode {self.episodes[i]}"
+        return EnvError(f"environment {self.id} (copy {i} of {len(self)}, {where}) {what}")
+
+    def state_dict(self) -> dict[str, Any]:
+        self.recorder.midst = self.lengths[0] > 0
+        return super().state_dict()
 
     def load_state_dict(self, state: Any) -> None:
+        """Raises ValueError where it is of another number of environments."""
+        if (n := len(state["episodes"])) != len(self):
+            raise ValueError(f"it holds {n} environments and this run has {len(self)}")
         super().load_state_dict(state)
         held = [self.restore(i) for i in range(len(self))]
         if lost := held.count(False):

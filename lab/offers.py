@@ -139,18 +139,16 @@ def check_agent(agent: Agent, label: str) -> None:
         raise PluginError(f"{label}: tuned must map env ids to {{key: value}}, got {agent.tuned!r:.80}")
     known = [each.name for each in fields(agent.config)]
     for row, key in [(row, key) for row, values in agent.tuned.items() for key in values]:
-        check_tuned(f"{label}: tuned[{row!r}]", key, known, agent.tuned.get("default", {}))
+        check_tuned(f"{label}: tuned[{row!r}]", key, known)
 
 
-def check_tuned(where: str, key: str, known: list[str], default: Mapping[str, Any]) -> None:
-    """`known`: fields of the agent's config, whose defaults stand there; any other key needs one in the default row."""
+def check_tuned(where: str, key: str, known: list[str]) -> None:
+    """`known`: fields of the agent's config. Keys of other groups hold where their YAML has `${tuned:key,default}`."""
     if not (isinstance(key, str) and KEY.fullmatch(key)):
         raise PluginError(f"{where}: {key!r} must be dotted, such as 'agent.batch_size' or 'optimizer.lr'")
     group, _, name = key.partition(".")
     if group == "agent" and name not in known:
         raise PluginError(f"{where}: {key!r} is no field of its config. {nearest(name, known)}")
-    if group != "agent" and key not in default:
-        raise PluginError(f"{where} sets {key!r}, so tuned['default'] must set it too, for every other env or data")
 
 
 def conf_folder(given: object) -> Path:

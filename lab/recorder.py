@@ -33,7 +33,8 @@ class Recorder(Saved):
         self.envs, self.make, self.seed, self.level = envs, make, seed, tier
         self.actions: list[Any] = [[] for _ in envs]                  # of the episode in progress; None: lost
         self.past: list[list[list[Any]]] = [[] for _ in envs]         # of the episodes before it, for a full replay
-        self.broken, self.checkpoints = False, 0
+        self.broken, self.checkpoints = False, 0                      # checkpoints that are or were verified
+        self.midst = False                                            # whether copy 0 has made a step in its episode
         self.inner: list[Any] = [None for _ in envs]                  # attributes of each, at the last checkpoint
         self.begun = seed(0, 0)                                       # the seed of copy 0's episode in progress
         self.first: tuple[int, Any] = self.begun, None                # copy 0 then: its seed and attributes
@@ -48,7 +49,9 @@ class Recorder(Saved):
         return f"environment state: {MEANING[self.level]}"
 
     def began(self, i: int, episode: int) -> None:
-        if self.level is Tier.REPLAY and episode:
+        if self.level is Tier.REPLAY and self.actions[i] is None:
+            self.past[i] = []                                         # it begins anew in an environment without a past
+        elif self.level is Tier.REPLAY and episode:
             self.past[i].append(self.actions[i])
         self.actions[i] = []
         if i == 0:
@@ -71,9 +74,9 @@ class Recorder(Saved):
     def state_dict(self) -> dict[str, Any]:
         exact = self.level is Tier.EXACT and not self.broken
         self.inner = [read_attributes(env) if exact else None for env in self.envs]
-        self.checkpoints += 1
-        if exact and self.checkpoints <= VERIFIED:
+        if exact and self.checkpoints < VERIFIED:
             self.first, self.witness = (self.begun, self.inner[0]), []
+            self.checkpoints += self.midst or not self.checkpoints
         return super().state_dict()
 
     def verify(self) -> None:
@@ -95,6 +98,9 @@ class Recorder(Saved):
     def restore(self, i: int, episode: int) -> tuple[bool, Any]:
         """Bring copy `i` back; whether that can be, and its observation where it was replayed."""
         lost = self.inner[i] is None if self.level is Tier.EXACT else self.actions[i] is None
+        if lost:                              # what begins anew has no past, as a later replay of it assumes
+            self.envs[i].close()
+            self.envs[i] = self.make()
         if self.level is Tier.BOUNDARY or lost:
             return False, None
         logs = [*self.past[i], self.actions[i]]

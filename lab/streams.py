@@ -64,7 +64,10 @@ class Ring(Saved):
 
     @filled.setter
     def filled(self, rows: dict[str, Tensor]) -> None:
+        self.rows = {}
         for name, row in rows.items():
+            if len(row) != len(self):
+                raise ValueError(f"it holds {len(row)} rows, with which a buffer of {self.capacity} cannot go on")
             self.rows[name] = row.new_zeros(self.capacity, *row.shape[1:], device=self.device)
             self.rows[name][:len(row)] = row
 

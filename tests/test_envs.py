@@ -150,7 +150,7 @@ def test_observations_of_every_kind_of_space(space, shape, dtype, flat):
     np.testing.assert_allclose(rows["next_obs"][:, 0].numpy().astype(np.float64), expected[1:5], rtol=1e-6)
 
 
-@pytest.mark.parametrize("space", [spaces.Text(5), spaces.Sequence(spaces.Discrete(2)), spaces.Dict(a=spaces.Text(3)),
+@pytest.mark.parametrize("space", [spaces.Text(5), spaces.Sequence(spaces.Discrete(2)), spaces.Dict(a=spaces.Sequence(spaces.Discrete(2))),
                                    spaces.Graph(spaces.Box(0, 1, (1,)), None)])
 def test_observations_that_are_no_array_are_refused(space):
     with pytest.raises(UsageError, match="Shown has observations .* cannot be made one array"):
@@ -170,7 +170,7 @@ def test_actions_arrive_as_the_space_wants_them(space, given, taken):
 
 
 class Faulty(Counts):
-    """Does something wrong in the third step of its second episode, or in the reset of the third."""
+    """Does something wrong two steps into its second episode, or in the reset of the third; counted from 0."""
 
     def __init__(self, what, wrong):
         super().__init__(length=5)
@@ -191,12 +191,12 @@ class Faulty(Counts):
         return self.answer() if self.now("reward") else super().reward()
 
 
-STEP, RESET, AT = "step 3 of its episode 1", "step 0 of its episode 2", "at step 64 of the run"
+STEP, RESET, AT = "step 2 of its episode 1", "step 0 of its episode 2", "step 64 of the run"
 FAULTS = [
     ("obs", RuntimeError("lost a wheel"), STEP, "raised RuntimeError: lost a wheel"),
     ("obs", np.zeros(2), STEP, r"returned an observation of shape \(2,\), its space has \(1,\)"),
     ("obs", np.float32(1), STEP, r"returned an observation of shape \(\)"), ("obs", None, STEP, "an observation of shape"),
-    ("obs", np.array(["x"]), STEP, "returned an observation"), ("obs", [None], STEP, "returned an observation"),
+    ("obs", np.array(["x"]), STEP, "an observation that is no number: array"), ("obs", [None], AT, "that is not finite"),
     ("obs", np.array([np.nan]), AT, "returned an observation that is not finite"),
     ("obs", np.array([-np.inf]), AT, "an observation that is not finite"),
     ("reward", float("nan"), AT, "a reward that is not finite"), ("reward", np.float32("inf"), AT, "a reward that is not finite"),
@@ -206,12 +206,13 @@ FAULTS = [
     ("reward", None, STEP, "returned the reward None, a NoneType"), ("reward", 1j, STEP, "returned the reward 1j, a complex"),
     ("reset", ValueError("no map"), RESET, "raised ValueError in reset: no map"),
     ("reset", np.zeros((1, 1)), RESET, r"\(1, 1\) from reset, its space has"),
-    ("reset", np.array(["x"]), RESET, "returned an observation"),
-    ("reset", np.array([np.nan]), "at step 68 of the run", "an observation that is not finite")]
+    ("reset", np.array(["x"]), RESET, "returned an observation that is no number from reset"),
+    ("reset", np.array([np.nan]), "step 70 of the run", "an observation that is not finite")]
 
 
 @pytest.mark.parametrize("what, wrong, where, text", FAULTS, ids=[f"{what} {wrong!r}" for what, wrong, *_ in FAULTS])
 @pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_what_no_agent_can_learn_from_is_an_error_that_says_where(steps, what, wrong, where, text):
     envs = envs_of(Counts(), Faulty(what, wrong))
     for done in range(0, 5, steps):
@@ -237,7 +238,11 @@ def test_restored_after_a_failure_it_begins_new_episodes(tier, what, wrong, tmp_
         again.load_state_dict(checkpoint.newest(tmp_path, print)[1])
     assert again.episodes == [episode + 1 for episode in before] and again.lengths == [0, 0] and again.returns == [0, 0]
     assert "2 of 2 environments begin a new episode" in caplog.text
-    assert torch.isfinite(again.collect(zeros, 5)["obs"]).all()
+    assert torch.isfinite(again.collect(zeros, 7)["obs"]).all()
+    if tier in (Tier.EXACT, Tier.REPLAY):                 # and from then on as any other
+        third = Envs(Counts, 2, COMPUTE, tier=tier)
+        third.load_state_dict(on_disk(again, tmp_path))
+        assert third.episodes == again.episodes and equal(third.collect(zeros, 7), again.collect(zeros, 7))
 
 
 class Lying(TinyBox):
@@ -318,7 +323,9 @@ def test_an_environment_that_lies_is_found_out_at_the_first_checkpoint_in_its_mi
     assert probed(Lying) is Tier.EXACT
     envs, act = some(Lying, Tier.EXACT), at_random()
     on_disk(envs, tmp_path)                               # before the first step, as every run does
-    envs.collect(act, 330)
+    envs.collect(act, 330)                                # where the first copy begins an episode: nothing to find out
+    on_disk(envs, tmp_path)
+    envs.collect(act, 5)
     assert envs.recorder.level is Tier.EXACT and not caplog.text
     on_disk(envs, tmp_path)
     envs.collect(act, 64)

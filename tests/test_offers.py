@@ -52,7 +52,6 @@ BROKEN = {
     "tuned not dotted": (tuned("{'default': {'lr': 1}}"), "'lr' must be dotted"),
     "tuned no field": (tuned("{'CartPole-v1': {'agent.l_r': 1}}"), "Did you mean 'lr'?"),
     "tuned too deep": (tuned("{'default': {'agent.lr.x': 1}}"), "'agent.lr.x' is no field"),
-    "tuned without default": (tuned("{'CartPole-v1': {'optimizer.lr': 1}}"), "tuned['default'] must set it too"),
     "learns from": (agents('Agent("new", Config, "a:b", learns_from="envs")'), "'env' or 'data', got 'envs'"),
     "small a string": (agents('Agent("new", Config, "a:b", small=("agent.lr=1"))'), "tuple of overrides"),
 }

@@ -8,7 +8,7 @@ from test_envs import COMPUTE, Counts, Shown, at_random, envs_of, limited, on_di
 from lab import checkpoint, signals
 from lab.env_state import Tier
 from lab.envs import Envs
-from lab.streams import Replay, Ring, Steps
+from lab.streams import Replay, Ring, Sampling, Steps, n_step
 from lab.testing.envs import TinyBox
 
 CPU = torch.device("cpu")
@@ -41,15 +41,15 @@ def test_the_newest_are_kept(pushes, left):
     assert {name: row.dtype for name, row in ring.rows.items()} == {name: row.dtype for name, row in rows(0, 1).items()}
 
 
-def test_samples_are_rows_of_what_is_there():
-    ring, rng = Ring(100, CPU), torch.Generator().manual_seed(0)
-    ring.push(rows(50, 7))
-    batch = ring.sample((30, 20), rng)
-    assert {name: tuple(row.shape) for name, row in batch.items()} == {
-        "number": (30, 20), "float": (30, 20), "pair": (30, 20, 2), "byte": (30, 20)}
-    assert torch.equal(batch["pair"][..., 1], -batch["number"]) and torch.equal(batch["float"] * 8, batch["number"].float())
-    counts = torch.bincount(batch["number"].flatten() - 50, minlength=7)
-    assert len(counts) == 7 and (counts - 600 / 7).abs().max() < 40         # uniform: over four deviations
+@pytest.mark.parametrize("pushed", [3, 5, 7, 23])
+def test_rows_by_age(pushed):
+    """0 is the oldest of the 5, or of the 3, that are still there."""
+    ring = Ring(5, CPU)
+    for first in range(pushed):
+        ring.push(rows(first, 1))
+    age = torch.tensor([[0, 1], [2, 0]])
+    assert ring.gather("number", age).tolist() == (age + max(pushed - 5, 0)).tolist()
+    assert ring.gather("pair", age).shape == (2, 2, 2)
 
 
 @pytest.mark.parametrize("before", [0, 3, 5, 8, 12])
@@ -62,7 +62,7 @@ def test_a_ring_comes_back_and_goes_on(before, tmp_path):
     checkpoint.write(tmp_path, 1, ring.state_dict(), 1)
     other.load_state_dict(checkpoint.newest(tmp_path, print)[1])
     for n in (1, 3):
-        a, b = (each.sample((50,), torch.Generator().manual_seed(n)) if before or n > 1 else {} for each in (ring, other))
+        a, b = ring.state_dict()["filled"], other.state_dict()["filled"]
         assert all(torch.equal(a[name], b[name]) for name in a) and a.keys() == b.keys()
         ring.push(rows(before, n)), other.push(rows(before, n))
         before += n
@@ -89,7 +89,7 @@ def test_a_full_ring_of_another_size_is_refused(capacity):
     """Where its oldest row lies would be lost, and rows that were never there would be drawn."""
     ring = Ring(5, CPU)
     ring.push(rows(0, 8))
-    with pytest.raises(ValueError, match=f"holds 5 rows .* {capacity}"):
+    with pytest.raises(ValueError, match=f"holds 5 rows, with which a buffer of {capacity}"):
         Ring(capacity, CPU).load_state_dict(ring.state_dict())
 
 
@@ -102,9 +102,9 @@ def test_every_transition_is_seen_once():
     assert stream.metrics()["episode/count"] == 3 and "environment state" in stream.notes()[0]
 
 
-def replay(envs, **options):
-    options = {"every": 2, "warmup": 20, "shape": (3, 4), "compute": COMPUTE, **options}
-    return Replay(envs, options.pop("act", zeros), Ring(options.pop("capacity", 1000), CPU), **options)
+def replay(envs, act=zeros, capacity=1000, every=2, warmup=20, n_steps=1):
+    plan = Sampling(every, warmup, (3, 4), n_steps, discount=0.5)
+    return Replay(envs, act, Ring(capacity, CPU), plan, COMPUTE.rng("replay"))
 
 
 @pytest.mark.parametrize("every, warmup, first, second", [(2, 20, 20, 24), (3, 20, 24, 30), (2, 1, 4, 8), (1, 5, 6, 8)])
@@ -112,9 +112,47 @@ def test_batches_begin_after_the_warm_up_and_come_every_so_often(every, warmup, 
     """Two copies: `every` steps of each are twice as many."""
     stream = replay(envs_of(Counts(), Counts()), every=every, warmup=warmup)
     batch = stream.next()
-    assert stream.count == len(stream.ring) == first and batch["obs"].shape == (3, 4, 1) and "done" not in batch
+    assert stream.count == len(stream.ring) == first
+    assert {name: tuple(row.shape) for name, row in batch.items()} == {
+        "obs": (3, 4, 1), "next_obs": (3, 4, 1), "action": (3, 4), "reward": (3, 4), "discount": (3, 4)}
     stream.next()
     assert stream.count == second
+
+
+@pytest.mark.parametrize("terminal, done, reward, discount, last", [
+    ([0, 0, 0], [0, 0, 0], 1 + 2 / 2 + 4 / 4, 1 / 8, 2), ([0, 1, 0], [0, 1, 0], 1 + 2 / 2, 0, 1),
+    ([1, 0, 0], [1, 0, 0], 1, 0, 0), ([0, 0, 0], [0, 1, 0], 1 + 2 / 2, 1 / 4, 1), ([0, 0, 0], [1, 1, 0], 1, 1 / 2, 0),
+    ([0, 0, 1], [0, 0, 1], 3, 0, 2), ([0, 1, 1], [1, 1, 1], 1, 1 / 2, 0)])
+def test_n_steps_by_hand(terminal, done, reward, discount, last):
+    """Rewards 1, 2, 4 and a discount of a half: summed up to the end of the episode; what follows a terminal counts 0."""
+    columns = [torch.tensor([values], dtype=torch.float32).T.expand(3, 5) for values in ([1, 2, 4], terminal, done)]
+    summed, factor, index = n_step(*columns, 0.5)
+    assert summed.tolist() == [reward] * 5 and factor.tolist() == [discount] * 5 and index.tolist() == [last] * 5
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 3, 5])
+@pytest.mark.parametrize("end", ["terminated", "truncated"])
+def test_samples_are_n_steps_of_one_copy_in_one_episode(end, n_steps):
+    """Episodes of 4 steps; the reward is the step. Worked out for each row from its obs alone, uniformly drawn."""
+    stream = replay(envs_of(Counts(4, end), Counts(4, end), Counts(4, end)), n_steps=n_steps, warmup=60, capacity=45)
+    seen = []
+    for _ in range(100):
+        batch = {name: row.flatten() for name, row in stream.next().items()}
+        t = batch["obs"] % 100
+        n = torch.minimum(4 - t, torch.tensor(float(n_steps)))
+        assert torch.equal(batch["next_obs"], batch["obs"] + n)
+        assert batch["reward"].tolist() == [sum((s + i + 1) / 2**i for i in range(int(m))) for s, m in zip(t, n, strict=True)]
+        over = (t + n == 4) & (end == "terminated")
+        assert torch.equal(batch["discount"], torch.where(over, 0.0, 0.5**n))
+        seen += ((stream.ring.rows["obs"].max() - batch["obs"])).tolist()
+    assert len(set(t.tolist())) == 4 and len(set(seen)) > 10
+
+
+def test_samples_are_uniform_over_the_rows_that_have_their_n_steps():
+    stream = replay(envs_of(Counts(10**6)), every=10, warmup=10, capacity=10, n_steps=4)
+    drawn = torch.cat([stream.next()["obs"].flatten() % 10 for _ in range(100)]).long()
+    counts = torch.bincount(drawn, minlength=10)
+    assert counts[7:].sum() == 0 and (counts[:7] - 1200 / 7).abs().max() < 50             # over four deviations
 
 
 def test_copies_are_interleaved_and_each_row_is_one_transition():

@@ -90,13 +90,13 @@ def compare(args: argparse.Namespace) -> None:
     rows = [row(side, found) for side in args.sides]
     common.report(rows, {"seeds": SEED, "trials": args.trials, "steps": steps, "target": f"wall_of_sb3 <= {TARGET}",
                          "quoted": "medians, in brackets the 95 % bootstrap interval of the median; wall clock, unless the "
-                                   "machine was shared: then user time, which leaves out waiting for the processor"}, args.quick)
+                                   "machine was shared: then processor time, which leaves out waiting for the processor"}, args.quick)
 
 
 def row(side: str, found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     mine, theirs = found[side], found.get("sb3", found[side])
     cells: dict[str, Any] = {"side": side}
-    for clock in ("wall_s", "user_s"):
+    for clock in ("wall_s", "cpu_s"):
         a, b = [each[clock] for each in mine], [each[clock] for each in theirs]
         low, high = common.interval(lambda x, y: statistics.median(x) / statistics.median(y), a, b, resamples=2000)
         ratio = statistics.median(a) / statistics.median(b)

@@ -1,0 +1,154 @@
+"""Microseconds per update that the Runner adds over a loop written by hand around the same learner and stream.
+
+    python -m benchmarks.core.runner_overhead [--quick] [--trials 15]
+
+    by hand     the loop below: keeps the metrics, stacks and averages them once per log
+    runner      lab.runner.Runner with its meter, its checks and a log to memory
+    with files  the same, logging to metrics.jsonl and TensorBoard
+
+Twice: with an almost empty learner, where the difference is all there is, and with DQN on CartPole. The sides take
+turns in one process, in blocks of updates, each side with a twin of the same learner and stream; a block of the Runner
+ends with its last log and a save to nowhere, both in the clock.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lab.assembly import assemble
+from lab.compose import composed
+from lab.compute import Compute
+from lab.config import ComputeConfig
+from lab.contract import Batch, Experiment, Learner, Metrics, Stream
+from lab.run_folder import RunFolder
+from lab.runner import Budget, Periods, Runner
+from lab.sinks import TensorBoard
+
+from .. import common
+
+TARGET, NEVER = 5.0, 10**12
+Block = Callable[[int], None]     # trains for so many updates
+
+
+class Nothing(Learner):
+    """Three metrics and no work."""
+
+    def __init__(self) -> None:
+        self.metrics = {name: torch.tensor(0.5) for name in ("loss/a", "loss/b", "grad/norm")}
+
+    def update(self, batch: Batch) -> Metrics:
+        return self.metrics
+
+
+class Ticks(Stream):
+    """The same batch again and again."""
+
+    saved = ("count",)
+
+    def __init__(self) -> None:
+        self.batch: Batch = {"obs": torch.zeros(1, 1)}
+
+    def next(self) -> Batch:
+        self.count += 1
+        return self.batch
+
+
+class Memory:
+    """A record of lines that go nowhere else."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, float]] = []
+
+    def log(self, count: int, updates: int, seconds: float, metrics: Any) -> None:
+        self.lines = [*self.lines[-9:], dict(metrics)]
+
+    def media(self, count: int, name: str, value: Any) -> None: ...
+
+    def save(self, count: int, state: Any) -> None: ...
+
+
+@dataclass
+class Pair:
+    name: str
+    make: Callable[[], tuple[Experiment, Compute]]
+    updates: int                  # per block
+    log_every: int                # in the stream's unit, as a default run would
+
+
+def empty() -> tuple[Experiment, Compute]:
+    return Experiment(Nothing(), Ticks()), Compute(ComputeConfig(device="cpu", threads=1))
+
+
+def dqn() -> tuple[Experiment, Compute]:
+    made = assemble(composed(["+agent=dqn", "env=CartPole", "compute.device=cpu", "compute.threads=1"]))
+    return made.experiment, made.compute
+
+
+def by_hand(pair: Pair) -> Block:
+    made, _ = pair.make()
+    learner, stream, lines = made.learner, made.stream, list[list[float]]()
+
+    def block(updates: int) -> None:
+        kept, due = list[Metrics](), stream.count + pair.log_every
+        for _ in range(updates):
+            kept.append(learner.update(stream.next()))
+            if stream.count >= due:
+                lines.append(torch.stack([row[name] for row in kept for name in row]).view(len(kept), -1).mean(0).tolist())
+                kept, due = [], due + pair.log_every
+
+    return block
+
+
+def by_runner(pair: Pair, record: Any) -> Block:
+    made, compute = pair.make()
+    runner = Runner(Experiment(made.learner, made.stream), compute, record, Periods(pair.log_every, NEVER, NEVER))
+    return lambda updates: runner.run(Budget(updates=runner.updates + updates))
+
+
+def files(folder: Path) -> RunFolder:
+    record, board = RunFolder(folder, "benchmark", keep=1), TensorBoard(folder)
+    record.listeners.append(lambda count, seconds, metrics: board.write(count, metrics, time.time()))
+    record.save = lambda count, state: None     # type: ignore[method-assign]
+    return record
+
+
+def measure(pair: Pair, trials: int) -> list[dict[str, Any]]:
+    common.one_thread()
+    with tempfile.TemporaryDirectory() as folder:
+        blocks = {"by hand": by_hand(pair), "runner": by_runner(pair, Memory()), "with files": by_runner(pair, files(Path(folder)))}
+        for block in blocks.values():
+            block(min(pair.updates, 2_000))
+        found = common.interleaved({side: lambda block=block: common.timed(lambda: block(pair.updates))
+                                    for side, block in blocks.items()}, trials)
+    return [row(pair, side, found) for side in blocks]
+
+
+def row(pair: Pair, side: str, found: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Microseconds per update; `added` is the median over trials of the difference to the loop by hand beside it."""
+    cells: dict[str, Any] = {"learner": pair.name, "side": side}
+    for clock in ("wall_s", "cpu_s"):
+        mine, base = ([1e6 * each[clock] / pair.updates for each in found[name]] for name in (side, "by hand"))
+        added = [a - b for a, b in zip(mine, base, strict=True)]
+        name = clock.removesuffix("_s")
+        cells |= {f"{name}_us": round(statistics.median(mine), 2), f"{name}_added_us": common.stats(added)}
+    return {**cells, "updates": pair.updates, "trials": len(found[side])}
+
+
+def main() -> None:
+    args: argparse.Namespace = common.options(__doc__, trials=15).parse_args()
+    trials, scale = (5, 5) if args.quick else (args.trials, 1)
+    pairs = [Pair("empty", empty, 50_000 // scale, 1_000), Pair("dqn", dqn, 1_500 // scale, 500)]
+    rows = [row for pair in pairs for row in measure(pair, trials)]
+    common.report(rows, {"seeds": 0, "target": f"runner, added_us <= {TARGET}", "unit": "microseconds per update",
+                         "quoted": "medians, in brackets the 95 % bootstrap interval; cpu where the machine was shared"}, args.quick)
+
+
+if __name__ == "__main__":
+    main()
