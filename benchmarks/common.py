@@ -1,4 +1,4 @@
-"""What the benchmarks share: one thread, interleaved trials, medians with intervals, a table, a CSV with its circumstances."""
+"""What the benchmarks share: one thread, trials in turn, medians with intervals, a table, a CSV with its circumstances."""
 
 import argparse
 import csv
@@ -21,6 +21,8 @@ from lab.version import git_commit
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "numpy", "gymnasium", "hydra-core", "stable-baselines3")
+CLOCKS = "medians, in brackets their 95 % bootstrap interval; wall is the clock on the wall and is what counts on a machine " \
+         "that does nothing else, cpu is the processor time of the process, which leaves out waiting for others"
 Row = Mapping[str, Any]
 Result = TypeVar("Result")
 
@@ -61,8 +63,8 @@ def iqm(values: Sequence[float]) -> float:
     """Interquartile mean: of the middle half, fractional at its ends (Agarwal et al. 2021)."""
     ordered = np.sort(np.asarray(values, np.float64))
     n, quarter = len(ordered), len(ordered) / 4
-    rank = np.arange(n)
-    weight = np.clip(np.minimum(rank + 1, n - quarter) - np.maximum(rank, quarter), 0, 1)     # [n] share inside the half
+    rank = np.arange(n)                                                                     # [n]
+    weight = np.clip(np.minimum(rank + 1, n - quarter) - np.maximum(rank, quarter), 0, 1)   # [n] share in the half
     return float((weight * ordered).sum() / weight.sum())
 
 
@@ -87,7 +89,7 @@ def timed(work: Callable[[], Any]) -> dict[str, float]:
 
 
 def in_process(module: str, *arguments: str) -> dict[str, Any]:
-    """Runs `python -m module arguments` alone; what it printed last, a JSON object. Raises RuntimeError where it failed."""
+    """The JSON object that `python -m module arguments` prints last. Raises RuntimeError where it fails."""
     done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"python -m {module} {' '.join(arguments)} failed:\n{done.stderr[-3000:]}")

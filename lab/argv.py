@@ -3,11 +3,12 @@
 import itertools
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 
 from .errors import UsageError
 
 FLAGS = {"-m", "--multirun", "-r", "--run", "-h", "--help", "--hydra-help", "--resolve", "--version", "--cfg", "-c",
-         "--info", "-i", "-sc", "--shell-completion", "--package", "-p", "--config-dir", "-cd", "--experimental-rerun"}
+         "--info", "-i", "-sc", "--shell-completion", "--package", "-p", "--config-dir", "-cd"}
 WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i"}
 TRIED = 64                        # jobs of a sweep that are checked before the first one starts
 ADDED = ("agent", "experiment")   # groups that are appended: agent=dqn means +agent=dqn
@@ -41,7 +42,7 @@ def repaired(override: str) -> str:
     if name.lstrip("+") in ADDED:
         name = f"+{name.lstrip('+')}"
     if re.fullmatch(r"[+-]?\d+(\.\d+)?[eE]\+?\d+", value) and float(value).is_integer() and abs(float(value)) < 1e18:
-        value = str(int(float(value)))
+        value = str(int(Decimal(value)))
     return f"{name}={value}"
 
 

@@ -94,7 +94,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     parent, _, name = key.rpartition(".")
     rest = [each for each in overrides if not f"{argv.key(each)}.".startswith(f"{key}.")]
     try:
-        node = composed(rest) if parent in GROUPS else LabConfig()
+        node = composed(rest) if parent in GROUPS and len(rest) < len(overrides) else LabConfig()
         known = vars(node if not parent else getattr(node, parent))
     except (UsageError, AttributeError, TypeError):
         return f"unknown key {key!r}: {text}{f'; to add it, write +{key}=...' if 'struct' in text else ''}"

@@ -26,7 +26,8 @@ class Compute:
         self.device, self.precision, self.jit_mode, self.seed = choose_device(cfg.device), cfg.precision, cfg.jit, seed
         self.threads = cfg.threads
         if self.jit_mode == "graph" and self.device.type != "cuda":
-            raise UsageError(f"compute.jit=graph needs a CUDA device, this run is on {self.device}; use compile")
+            raise UsageError(f"compute.jit=graph needs a CUDA device, this run is on {self.device}; "
+                             "use eager or compile")
         if self.precision == "bf16" and not has_bf16(self.device):
             raise UsageError(f"compute.precision=bf16: {self.device} has no bfloat16 arithmetic; use fp32 or auto")
         self.skipped = torch.zeros((), device=self.device)      # steps not taken: loss or gradient was not finite

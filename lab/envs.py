@@ -51,7 +51,7 @@ class Envs(Saved):
     saved = ("obs", "episodes", "returns", "lengths", "finished", "recorder")
 
     def __init__(self, make: Make, n: int, compute: Compute, name: str = "train", tier: Tier = Tier.BOUNDARY):
-        self.envs, self.compute, self.name = [make() for _ in range(n)], compute, name
+        self.envs, self.n, self.compute, self.name = [make() for _ in range(n)], n, compute, name
         self.observation_space, self.action_space = self.envs[0].observation_space, self.envs[0].action_space
         self.id, self.shape = name_of(self.envs[0]), self.observation_space.shape
         self.dtype = dtype_of(self.observation_space)
@@ -65,7 +65,7 @@ class Envs(Saved):
             self.obs[i] = self.reset(i)
 
     def __len__(self) -> int:
-        return len(self.envs)
+        return self.n
 
     def seed(self, i: int, episode: int) -> int:
         return self.compute.seed_for(f"{self.name}/{i}/{episode}")
@@ -75,48 +75,44 @@ class Envs(Saved):
 
         Raises EnvError where an environment raises or returns what is not a finite value of its space's shape.
         """
-        rows = {name: np.zeros((steps, *self.obs.shape), self.dtype) for name in ("obs", "next_obs")}
-        rows |= {name: np.zeros((steps, len(self)), np.float32) for name in ("reward", "terminal", "done")}
-        actions = []
+        shape, device, actions = (steps, self.n), self.compute.device, []
+        rows = {"obs": np.zeros((*shape, *self.obs.shape[1:]), self.dtype), "reward": np.zeros(shape, np.float32),
+                "next_obs": np.zeros((*shape, *self.obs.shape[1:]), self.dtype),
+                "terminal": np.zeros(shape, np.float32), "done": np.zeros(shape, np.float32)}
         for t in range(steps):
             rows["obs"][t] = self.obs
-            action = act(torch.from_numpy(self.obs).to(self.compute.device), count + t * len(self))          # [N, ...]
-            actions.append(action)
-            self.step(action, {name: row[t] for name, row in rows.items()})
+            actions.append(act(torch.from_numpy(self.obs).to(device), count + t * self.n))       # [N, ...]
+            self.step(actions[t], rows, t)
         self.check(rows, count)
-        batch = {name: torch.from_numpy(row).to(self.compute.device) for name, row in rows.items()}
-        return {**batch, "action": torch.stack(actions)}
+        batch = {"action": torch.stack(actions)}
+        for name, row in rows.items():
+            batch[name] = torch.from_numpy(row).to(device)
+        return batch
 
-    def step(self, action: Tensor, row: dict[str, np.ndarray]) -> None:
-        """One step of every environment, written into `row`, each entry [N, ...]."""
+    def step(self, action: Tensor, rows: dict[str, np.ndarray], t: int) -> None:
+        """One step of every environment, written into place `t` of `rows`, each [T, N, ...]."""
         for i, choice in enumerate(self.to_env(action)):
-            obs, reward, terminated, truncated = self.advance(i, choice)
             try:
-                row["next_obs"][i] = obs = obs if self.start is None else obs - self.start
+                obs, reward, terminated, truncated, _ = self.envs[i].step(choice)
+            except Exception as error:
+                raise self.error(i, f"raised {type(error).__name__}: {error}") from error
+            if self.recorder.active:
+                self.recorder.stepped(i, choice, obs, reward)
+            if np.shape(obs) != self.shape:
+                raise self.error(i, f"returned an observation of shape {np.shape(obs)}, its space has {self.shape}")
+            if not isinstance(reward, SCALARS):
+                raise self.error(i, f"returned the reward {reward!r}, a {type(reward).__name__}; expected a number")
+            try:
+                rows["next_obs"][t, i] = self.obs[i] = obs if self.start is None else obs - self.start
             except (TypeError, ValueError) as error:
                 raise self.error(i, f"returned an observation that is no number: {obs!r:.80}") from error
-            row["reward"][i], row["terminal"][i] = reward, terminated
+            rows["reward"][t, i], rows["terminal"][t, i] = reward, bool(terminated)
             self.returns[i] += float(reward)
             self.lengths[i] += 1
             if terminated or truncated:
-                row["done"][i] = 1
+                rows["done"][t, i] = 1
                 self.finished.append((self.returns[i], self.lengths[i]))
                 self.restart(i)
-            else:
-                self.obs[i] = obs
-
-    def advance(self, i: int, action: Any) -> tuple[Any, Any, bool, bool]:
-        try:
-            obs, reward, terminated, truncated, _ = self.envs[i].step(action)
-        except Exception as error:
-            raise self.error(i, f"raised {type(error).__name__}: {error}") from error
-        if self.recorder.active:
-            self.recorder.stepped(i, action, obs, reward)
-        if np.shape(obs) != self.shape:
-            raise self.error(i, f"returned an observation of shape {np.shape(obs)}, its space has {self.shape}")
-        if not isinstance(reward, SCALARS):
-            raise self.error(i, f"returned the reward {reward!r}, a {type(reward).__name__}; expected a number")
-        return obs, reward, bool(terminated), bool(truncated)
 
     def reset(self, i: int) -> Any:
         try:
@@ -148,13 +144,13 @@ class Envs(Saved):
         for name in ("reward", "next_obs", "obs"):
             if rows[name].dtype.kind == "f" and not np.isfinite(rows[name]).all():
                 t, i = np.argwhere(~np.isfinite(rows[name]))[0][:2]
-                what, at = "a reward" if name == "reward" else "an observation", count + t * len(self)
+                what, at = "a reward" if name == "reward" else "an observation", count + t * self.n
                 raise self.error(int(i), f"returned {what} that is not finite", f"step {at:,} of the run")
 
     def error(self, i: int, what: str, where: str = "") -> EnvError:
         self.recorder.lost()                  # a resume begins new episodes: this one cannot be trusted
         where = where or f"step {self.lengths[i]} of its episode {self.episodes[i]}"
-        return EnvError(f"environment {self.id} (copy {i} of {len(self)}, {where}) {what}")
+        return EnvError(f"environment {self.id} (copy {i} of {self.n}, {where}) {what}")
 
     def state_dict(self) -> dict[str, Any]:
         self.recorder.midst = self.lengths[0] > 0
@@ -162,12 +158,12 @@ class Envs(Saved):
 
     def load_state_dict(self, state: Any) -> None:
         """Raises ValueError where it is of another number of environments."""
-        if (n := len(state["episodes"])) != len(self):
-            raise ValueError(f"it holds {n} environments and this run has {len(self)}")
+        if (n := len(state["episodes"])) != self.n:
+            raise ValueError(f"it holds {n} environments and this run has {self.n}")
         super().load_state_dict(state)
-        held = [self.restore(i) for i in range(len(self))]
+        held = [self.restore(i) for i in range(self.n)]
         if lost := held.count(False):
-            LOG.warning("%d of %d environments begin a new episode: %s", lost, len(self), self.recorder.describe())
+            LOG.warning("%d of %d environments begin a new episode: %s", lost, self.n, self.recorder.describe())
 
     def restore(self, i: int) -> bool:
         """Bring copy `i` back into its episode; where that cannot be, begin the next one."""

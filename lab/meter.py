@@ -11,36 +11,44 @@ FOLD = 256                        # rows held before they are summed: bounds mem
 
 
 class Meter(Saved):
-    saved = ("names", "rows", "total", "n")          # not `bad`: nothing is saved once a value was not finite
+    saved = ("names", "rows", "total", "folded")       # not `bad`: nothing is saved once a value was not finite
 
     def __init__(self, device: torch.device):
-        self.device, self.n = device, 0                   # n: rows in this log window
-        self.names: list[str] = []
-        self.pending: list[Metrics] = []                  # the last of them, not yet summed
-        self.total: Tensor | None = None                  # [M] sums of the others, float64
+        self.device, self.folded = device, 0              # rows of this log window that are summed already
+        self.known: list[str] = []                        # names of the metrics, once a row was looked at
+        self.pending: list[Metrics] = []                  # the others: the loop appends to it, and calls `fold` at FOLD
+        self.total: Tensor | None = None                  # [M] sums, float64
         self.bad: Tensor | None = None                    # [M] first row of the window that was not finite, or inf
 
-    def add(self, metrics: Metrics) -> None:
-        self.names = self.names or list(metrics)
-        self.pending.append(metrics)
-        self.n += 1
-        if len(self.pending) == FOLD:
-            self._fold()
+    @property
+    def names(self) -> list[str]:
+        if not self.known and self.pending:
+            self.known = list(self.pending[0])
+        return self.known
+
+    @names.setter
+    def names(self, names: list[str]) -> None:
+        self.known = names
+
+    @property
+    def n(self) -> int:
+        """Rows in this log window."""
+        return self.folded + len(self.pending)
 
     def read(self, updates: int) -> dict[str, float]:
         """The mean of each metric since the last read, after `updates` updates in all; the only wait for the device.
 
         Raises Diverged where a value was not finite.
         """
-        self._fold()
+        self.fold()
         self.check(updates)
-        means = {} if self.total is None else dict(zip(self.names, (self.total / self.n).tolist(), strict=True))
-        self.total, self.bad, self.n = None, None, 0
+        means = {} if self.total is None else dict(zip(self.names, (self.total / self.folded).tolist(), strict=True))
+        self.total, self.bad, self.folded = None, None, 0
         return means
 
     def check(self, updates: int) -> None:
         """Raises Diverged, naming metric and update, where a value of this window was not finite."""
-        for bad in (self.bad, first_bad(self.rows, self.n - len(self.pending))):
+        for bad in (self.bad, first_bad(self.rows, self.folded)):
             rows = [] if bad is None else bad.tolist()
             if (row := min(rows, default=float("inf"))) != float("inf"):
                 name = self.names[rows.index(row)]
@@ -61,16 +69,18 @@ class Meter(Saved):
     @rows.setter
     def rows(self, rows: Tensor | None) -> None:
         each = () if rows is None else rows.to(self.device).unbind()
-        self.pending = [dict(zip(self.names, row.unbind(), strict=True)) for row in each]
+        self.pending[:] = [dict(zip(self.names, row.unbind(), strict=True)) for row in each]
 
-    def _fold(self) -> None:
+    def fold(self) -> None:
+        """Sum what is pending."""
         rows = self.rows
         if rows is None:
             return
-        total, bad = rows.double().sum(0), first_bad(rows, self.n - len(self.pending))        # [M]
+        total, bad = rows.double().sum(0), first_bad(rows, self.folded)                      # [M]
         self.total = total if self.total is None else self.total + total
         self.bad = bad if self.bad is None or bad is None else torch.minimum(self.bad, bad)
-        self.pending = []
+        self.folded += len(self.pending)
+        self.pending.clear()
 
 
 def first_bad(rows: Tensor | None, offset: int) -> Tensor | None:

@@ -1,14 +1,12 @@
-"""Optimizers with their learning-rate schedule, which is part of their state."""
+"""Builders of torch's optimizers."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .builtin import SGD, Adam, AdamW, OptimizerConfig, RMSprop
-from .schedules import SHAPES, warmed_up
+from .builtin import SGD, Adam, AdamW, RMSprop
 
 Parameters = Iterable[Tensor]
 
@@ -32,21 +30,3 @@ def sgd(cfg: SGD, parameters: Parameters, fused: bool) -> Optimizer:
 def rmsprop(cfg: RMSprop, parameters: Parameters, fused: bool) -> Optimizer:
     """Torch has no fused one."""
     return torch.optim.RMSprop(parameters, cfg.lr, cfg.alpha, cfg.eps, cfg.weight_decay, centered=cfg.centered)
-
-
-def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
-    """Sets the learning rate before each step; the number of steps taken is saved in the parameter groups."""
-    if cfg.schedule == "constant" and not cfg.warmup:
-        return optimizer
-    shape = SHAPES[cfg.schedule]
-    for group in optimizer.param_groups:
-        group["steps"] = 0
-
-    def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for group in optimizer.param_groups:
-            rate = shape(group["steps"], cfg.lr, cfg.lr * cfg.final, cfg.decay)
-            group["lr"] = rate * warmed_up(group["steps"], cfg.warmup)
-            group["steps"] += 1
-
-    optimizer.register_step_pre_hook(set_rate)
-    return optimizer

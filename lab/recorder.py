@@ -39,11 +39,8 @@ class Recorder(Saved):
         self.begun = seed(0, 0)                                       # the seed of copy 0's episode in progress
         self.first: tuple[int, Any] = self.begun, None                # copy 0 then: its seed and attributes
         self.witness: list[tuple[Any, Any, Any]] | None = None        # (action, obs, reward) since a checkpoint
-
-    @property
-    def active(self) -> bool:
-        """Whether `stepped` must be told of every step."""
-        return self.level in (Tier.EPISODE_REPLAY, Tier.REPLAY) or self.witness is not None
+        self.replayed = tier in (Tier.EPISODE_REPLAY, Tier.REPLAY)
+        self.active = self.replayed                                   # whether `stepped` must be told of every step
 
     def describe(self) -> str:
         return f"environment state: {MEANING[self.level]}"
@@ -60,7 +57,7 @@ class Recorder(Saved):
             self.begun = self.seed(i, episode)
 
     def stepped(self, i: int, action: Any, obs: Any, reward: Any) -> None:
-        if self.level in (Tier.EPISODE_REPLAY, Tier.REPLAY):
+        if self.replayed:
             self.actions[i].append(action)
         if i == 0 and self.witness is not None:
             self.witness.append(copy.deepcopy((action, obs, reward)))
@@ -75,13 +72,13 @@ class Recorder(Saved):
         exact = self.level is Tier.EXACT and not self.broken
         self.inner = [read_attributes(env) if exact else None for env in self.envs]
         if exact and self.checkpoints < VERIFIED:
-            self.first, self.witness = (self.begun, self.inner[0]), []
+            self.first, self.witness, self.active = (self.begun, self.inner[0]), [], True
             self.checkpoints += self.midst or not self.checkpoints
         return super().state_dict()
 
     def verify(self) -> None:
         """Do what the live environment did since the checkpoint in another one: is it the same?"""
-        witness, self.witness = self.witness or [], None
+        witness, self.witness, self.active = self.witness or [], None, self.replayed
         with frozen_rng():
             try:
                 seed, attributes = self.first

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from . import signals
+from . import meter, signals
 from .compute import Compute
 from .contract import Evaluator, Experiment
 from .errors import Diverged, EnvError
@@ -70,7 +70,7 @@ class Runner:
         Diverged with the last checkpoint kept.
         """
         self.since = time.perf_counter() - self.seconds
-        stream, learner, meter, flags = self.stream, self.learner, self.meter, signals.FLAGS
+        stream, learner, rows, flags = self.stream, self.learner, self.meter.pending, signals.FLAGS
         due, timed = self.due() if self.attending else stream.count + 1, budget.seconds != float("inf")
         try:
             while stream.count < budget.steps and self.updates < budget.updates:
@@ -79,8 +79,10 @@ class Runner:
                 if flags.any or stream.count >= due:
                     due = self.attend()
                 batch = stream.next()
-                meter.add(learner.update(batch))
+                rows.append(learner.update(batch))
                 self.updates += 1
+                if len(rows) >= meter.FOLD:
+                    self.meter.fold()
             if self.finished != self.updates:
                 self.finish()
         except (signals.Stop, EnvError):

@@ -1,6 +1,11 @@
 """Schedules as pure functions of a step, in absolute units: training longer holds the last value."""
 
 import math
+from typing import Any
+
+from torch.optim import Optimizer
+
+from .builtin import OptimizerConfig
 
 
 def linear(step: int, start: float, end: float, duration: int) -> float:
@@ -21,6 +26,23 @@ def constant(step: int, start: float, end: float, duration: int) -> float:
 SHAPES = {"constant": constant, "linear": linear, "cosine": cosine}
 
 
-def warmed_up(step: int, warmup: int) -> float:
-    """A factor that climbs in equal steps to 1, which it reaches at step `warmup`."""
-    return 1.0 if step >= warmup else (step + 1) / (warmup + 1)
+def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
+    """Sets the learning rate before each step; the number of steps taken is saved in the parameter groups.
+
+    It climbs in equal steps to its full size, which it reaches after `warmup`; `shape` counts from the first step too.
+    """
+    if cfg.schedule == "constant" and not cfg.warmup:
+        return optimizer
+    shape = SHAPES[cfg.schedule]
+    for group in optimizer.param_groups:
+        group["steps"] = 0
+
+    def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        for group in optimizer.param_groups:
+            step = group["steps"]
+            climb = min((step + 1) / (cfg.warmup + 1), 1)
+            group["lr"] = climb * shape(step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
+            group["steps"] += 1
+
+    optimizer.register_step_pre_hook(set_rate)
+    return optimizer

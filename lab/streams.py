@@ -44,19 +44,14 @@ class Ring(Saved):
         return min(self.pushed, self.capacity)
 
     def push(self, rows: Batch) -> None:
-        """Append rows [M, ...], the oldest giving way."""
+        """Append rows [T, N, ...] as T * N, the oldest giving way."""
         if not self.rows:
-            self.rows = {name: row.new_zeros(self.capacity, *row.shape[1:]) for name, row in rows.items()}
-        new = len(next(iter(rows.values())))
-        at = torch.arange(self.pushed, self.pushed + new, device=self.device)[-self.capacity:] % self.capacity
+            self.rows = {name: row.new_zeros(self.capacity, *row.shape[2:]) for name, row in rows.items()}
+        end = self.pushed + rows["obs"].shape[:2].numel()
+        at = torch.arange(self.pushed, end, device=self.device)[-self.capacity:] % self.capacity
         for name, ring in self.rows.items():
-            ring[at] = rows[name][-self.capacity:]
-        self.pushed += new
-
-    def gather(self, name: str, age: Tensor) -> Tensor:
-        """The rows of one column by age, 0 the oldest still held: [*age.shape, ...]."""
-        first = max(self.pushed - self.capacity, 0)
-        return self.rows[name][(age + first) % self.capacity]
+            ring[at] = rows[name].flatten(0, 1)[-self.capacity:]
+        self.pushed = end
 
     @property
     def filled(self) -> dict[str, Tensor]:
@@ -106,29 +101,31 @@ class Replay(Stream):
 
     def __init__(self, envs: Envs, act: Act, ring: Ring, sampling: Sampling, rng: torch.Generator):
         self.envs, self.act, self.ring, self.sampling, self.rng = envs, act, ring, sampling, rng
-        self.window = (sampling.n_steps - 1) * len(envs)          # rows from a step to the last of its n
-        self.ahead = len(envs) * torch.arange(sampling.n_steps, device=ring.device).view(-1, 1, 1)    # [n, 1, 1] rows
+        self.window = (sampling.n_steps - 1) * envs.n             # rows from a step to the last of its n
+        self.ahead = envs.n * torch.arange(sampling.n_steps, device=ring.device).view(-1, 1, 1)       # [n, 1, 1] rows
 
     def next(self) -> Batch:
         self.collect(self.sampling.every)
-        while self.count < self.sampling.warmup or len(self.ring) <= self.window:
+        while self.count < self.sampling.warmup or self.ring.pushed <= self.window:
             signals.check()
             self.collect(self.sampling.every)
         return self.sample()
 
+    def collect(self, steps: int) -> None:
+        self.ring.push(self.envs.collect(self.act, steps, self.count))
+        self.count += steps * self.envs.n
+
     def sample(self) -> Batch:
         """Drawn uniformly, with replacement, from the rows whose n steps are all there."""
-        ring, plan = self.ring, self.sampling
-        age = torch.randint(len(ring) - self.window, plan.shape, generator=self.rng, device=ring.device)      # [K, B]
-        reward, terminal, done = (ring.gather(name, age + self.ahead) for name in ("reward", "terminal", "done"))
+        ring, rows, plan = self.ring, self.ring.rows, self.sampling
+        oldest, held = max(ring.pushed - ring.capacity, 0), min(ring.pushed, ring.capacity)
+        age = torch.randint(held - self.window, plan.shape, generator=self.rng, device=ring.device)           # [K, B]
+        steps = (oldest + age + self.ahead) % ring.capacity                                     # [n, K, B]
+        reward, terminal, done = rows["reward"][steps], rows["terminal"][steps], rows["done"][steps]
         reward, discount, last = n_step(reward, terminal, done, plan.discount)                  # each [K, B]
-        return {"obs": ring.gather("obs", age), "action": ring.gather("action", age), "reward": reward,
-                "discount": discount, "next_obs": ring.gather("next_obs", age + last * len(self.envs))}
-
-    def collect(self, steps: int) -> None:
-        rows = self.envs.collect(self.act, steps, self.count)            # [T, N, ...]
-        self.count += steps * len(self.envs)
-        self.ring.push({name: row.flatten(0, 1) for name, row in rows.items()})
+        begin, end = steps[0], steps.gather(0, last[None])[0]                                   # [K, B]
+        return {"obs": rows["obs"][begin], "action": rows["action"][begin], "reward": reward, "discount": discount,
+                "next_obs": rows["next_obs"][end]}
 
     def metrics(self) -> dict[str, float]:
         return self.envs.metrics()

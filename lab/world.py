@@ -16,7 +16,7 @@ from .envs import Envs, standard
 from .errors import UsageError
 from .evaluate import EpisodeReturn
 from .host import host
-from .optimizers import scheduled
+from .schedules import scheduled
 
 
 class World:

@@ -12,7 +12,7 @@ from lab import builtin, compute, optimizers, schedules
 from lab.compute import Compute, count_parameters
 from lab.config import ComputeConfig
 from lab.errors import UsageError
-from lab.optimizers import scheduled
+from lab.schedules import scheduled
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 DEVICES = ["cpu", *["cuda"] * torch.cuda.is_available()]
@@ -106,10 +106,8 @@ def test_half_a_cosine(step, expected):
     assert schedules.cosine(step, 2.0, 1.0, 4) == pytest.approx(expected)
 
 
-def test_constant_and_warmed_up():
+def test_constant():
     assert schedules.constant(10**9, 2.0, 1.0, 4) == 2.0
-    assert [schedules.warmed_up(step, 4) for step in range(6)] == [0.2, 0.4, 0.6, 0.8, 1.0, 1.0]
-    assert schedules.warmed_up(0, 0) == 1.0
     assert [schedules.linear(step, 2.0, 1.0, 0) for step in (0, 1)] == [1.0, 1.0]
 
 

@@ -144,7 +144,7 @@ def test_samples_are_n_steps_of_one_copy_in_one_episode(end, n_steps):
         assert batch["reward"].tolist() == [sum((s + i + 1) / 2**i for i in range(int(m))) for s, m in zip(t, n, strict=True)]
         over = (t + n == 4) & (end == "terminated")
         assert torch.equal(batch["discount"], torch.where(over, 0.0, 0.5**n))
-        seen += ((stream.ring.rows["obs"].max() - batch["obs"])).tolist()
+        seen += (stream.ring.rows["obs"].max() - batch["obs"]).tolist()
     assert len(set(t.tolist())) == 4 and len(set(seen)) > 10
 
 

@@ -121,12 +121,14 @@ def trial(agent: str, args: Any, scratch: Path) -> dict[str, Any]:
     steps, jitter = last_count(whole), 2 * args.seconds / PERIODS[0][1]
     moments = sorted(rng.uniform(0, LAST * steps) for _ in range(args.kills))
     start = (*overrides, f"hydra.run.dir={chain}")
-    killed = [kill(chain, at, rng.uniform(0, jitter), *([f"resume={chain}"] if i else start)) for i, at in enumerate(moments)]
+    sittings = [start, *[(f"resume={chain}",)] * (args.kills - 1)]
+    killed = [kill(chain, at, rng.uniform(0, jitter), *how) for at, how in zip(moments, sittings, strict=True)]
     finish(f"resume={chain}")
     row = {"agent": agent, "steps": steps, "kills": sum(killed), "chain_differs": summary(differences(whole, chain))}
     alone = [single(whole, scratch / f"alone-{i}", rng.uniform(0, LAST * steps), rng.uniform(0, jitter), overrides)
              for i in range(args.kills * args.independent)]
-    return {**row, "independent": len(alone), "independent_differ": summary([name for found in alone for name in found])}
+    odd = [name for found in alone for name in found]
+    return {**row, "independent": len(alone), "independent_differ": summary(odd)}
 
 
 def single(whole: Path, folder: Path, at: float, jitter: float, overrides: Sequence[str]) -> list[str]:
@@ -152,7 +154,8 @@ def main() -> None:
         print(f"  {agent}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as scratch:
             rows.append(trial(agent, args, Path(scratch)))
-    common.report(rows, {"seeds": f"0 of the runs, {args.seed} of the moments", "target": "nothing differs"}, args.quick)
+    notes = {"seeds": f"0 of the runs, {args.seed} of the moments", "target": "nothing differs"}
+    common.report(rows, notes, args.quick)
 
 
 if __name__ == "__main__":

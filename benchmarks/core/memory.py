@@ -90,8 +90,9 @@ def main() -> None:
             every = [f"{key}={max(int(per_update * updates / times), 1)}" for key, times in PERIODS]
             samples = watched([*args.overrides, f"budget.updates={updates}", *every], Path(scratch, "run"))
         rows.append({"run": " ".join(args.overrides), "updates": updates, **growth(samples, updates)})
-    common.report(rows, {"seeds": 0, "target": f"growth_MB < {TARGET} over {UPDATES:,} updates",
-                         "each run": ", ".join(f"{times} x {key.partition('.')[0]}" for key, times in PERIODS)}, args.quick)
+    often = ", ".join(f"{times} x {key.partition('.')[0]}" for key, times in PERIODS)
+    notes = {"seeds": 0, "target": f"growth_MB < {TARGET} over {UPDATES:,} updates", "each run": often}
+    common.report(rows, notes, args.quick)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +63,16 @@ def row(name: str, trials: list[Times]) -> dict[str, Any]:
 def main() -> None:
     args = common.options(__doc__, trials=10).parse_args()
     trials = 3 if args.quick else args.trials
-    sides: dict[str, Callable[[], Times]] = {name: lambda command=command: whole(*command) for name, command in WHOLE.items()}
-    sides["first update without warm-up"] = lambda: first_update(*DQN, "agent.warmup=1")
-    sides["first update"] = lambda: first_update(*DQN)
+    sides: dict[str, Callable[[], Times]] = {name: partial(whole, *command) for name, command in WHOLE.items()}
+    sides["first update without warm-up"] = partial(first_update, *DQN, "agent.warmup=1")
+    sides["first update"] = partial(first_update, *DQN)
     whole(*WHOLE["lab --help"])                           # so that the files are in the cache of the disk
     found = common.interleaved(sides, trials)
-    torch_there = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True).stdout.split()[-1]
+    said = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True).stdout
     median = statistics.median(each["wall_s"] for each in found["lab --help"])
     common.report([row(name, each) for name, each in found.items()],
                   {"target": f"lab --help in <= {TARGET} s without torch", "seeds": 0, "lab --help": f"{median:.3f} s",
-                   "torch in sys.modules after --help": torch_there,
-                   "quoted": "medians, in brackets the 95 % bootstrap interval of the median"}, args.quick)
+                   "torch in sys.modules after --help": said.split()[-1], "clocks": common.CLOCKS}, args.quick)
 
 
 if __name__ == "__main__":

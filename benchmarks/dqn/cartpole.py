@@ -22,9 +22,9 @@ from lab.runner import Periods, Runner
 from lab.world import World
 
 from .. import common
-from ..core.runner_overhead import Memory
+from ..core.records import NEVER, Memory
 
-EPISODES, BEST, NEVER, TARGET = 100, 500.0, 10**12, "solved on at least 9 of 10 seeds"
+EPISODES, BEST, TARGET = 100, 500.0, "solved on at least 9 of 10 seeds"
 
 
 def trial(seed: int, overrides: Sequence[str]) -> dict[str, Any]:
@@ -37,7 +37,8 @@ def trial(seed: int, overrides: Sequence[str]) -> dict[str, Any]:
     took = common.timed(lambda: runner.run(budget_of(cfg, made.experiment)))
     policy = made.experiment.policy
     assert policy is not None
-    test = EpisodeReturn(World(cfg, made.compute).make_env, policy, EPISODES, made.compute, cfg.evaluate.max_steps, name="test")
+    make_env, longest = World(cfg, made.compute).make_env, cfg.evaluate.max_steps
+    test = EpisodeReturn(make_env, policy, EPISODES, made.compute, longest, name="test")
     return {"seed": seed, "returns": [score for score, _ in test.play()], "steps": runner.stream.count, **took}
 
 
@@ -69,7 +70,7 @@ def main() -> None:
     means, solved = [each["mean"] for each in rows], [each["solved"] for each in rows]
     low, high = common.interval(common.iqm, means)
     common.report(rows, {"solved": f"{sum(solved)} of {len(solved)}", "target": TARGET, "episodes": EPISODES,
-                         "IQM of the means": f"{common.iqm(means):.2f}, 95 % bootstrap interval [{low:.2f}, {high:.2f}]",
+                         "IQM of the means": f"{common.iqm(means):.2f}, its 95 % bootstrap interval [{low:.2f}, {high:.2f}]",
                          "overrides": " ".join(args.overrides) or "none", "processes": args.processes}, args.quick)
 
 

@@ -45,16 +45,16 @@ class DeepQ(Learner):
         uniform = torch.randint(self.n_actions, obs.shape[:1], generator=self.rng, device=obs.device)         # [N]
         explore = torch.rand(obs.shape[:1], generator=self.rng, device=obs.device) < epsilon                  # [N]
         with torch.inference_mode():
-            return torch.where(explore, uniform, self.greedy(obs))                          # [N]
+            return torch.where(explore, uniform, self.q(obs).argmax(-1))                    # [N]
 
     def update(self, batch: Batch) -> Metrics:
         """K gradient steps on a batch [K, B, ...] towards one target network."""
         goals = self.goals(batch)                                                           # [K, B]
-        rows = [self.learn(*row) for row in zip(batch["obs"], batch["action"], goals, strict=True)]
+        rows = list(map(self.learn, batch["obs"], batch["action"], goals))                  # K of (loss, value, norm)
         before, self.steps = self.steps, self.steps + len(rows)
         if before // self.cfg.target_every != self.steps // self.cfg.target_every:
             self.target.load_state_dict(self.q.state_dict())
-        loss, value, norm = (torch.stack(each).mean() for each in zip(*rows, strict=True))
+        loss, value, norm = map(torch.mean, map(torch.stack, zip(*rows, strict=True)))
         return {"loss/td": loss, "q/mean": value, "grad/norm": norm}
 
     @torch.no_grad()
