@@ -1,4 +1,4 @@
-"""What the benchmarks share: one thread, trials in turn, medians with intervals, a table, a CSV with its circumstances."""
+"""What the benchmarks share: one thread, trials in turn, medians with intervals, a table and a CSV."""
 
 import argparse
 import csv
@@ -21,8 +21,8 @@ from lab.version import git_commit
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "numpy", "gymnasium", "hydra-core", "stable-baselines3")
-CLOCKS = "medians, in brackets their 95 % bootstrap interval; wall is the clock on the wall and is what counts on a machine " \
-         "that does nothing else, cpu is the processor time of the process, which leaves out waiting for others"
+CLOCKS = "medians, in brackets their 95 % bootstrap interval; wall: seconds passed, which count on an otherwise idle " \
+         "machine; cpu: processor time of the process, which leaves out its waiting for others"
 Row = Mapping[str, Any]
 Result = TypeVar("Result")
 

@@ -15,7 +15,7 @@ from .errors import ResumeError, UsageError
 
 def slug(text: str) -> str:
     """A name that is safe as one folder on every system."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", text).strip("-.")[:80] or "none"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")[:80] or "none"
 
 
 def create(by_hand: str | None, world: str, agent: str, seed: int) -> Path:

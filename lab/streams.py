@@ -47,7 +47,7 @@ class Ring(Saved):
         """Append rows [T, N, ...] as T * N, the oldest giving way."""
         if not self.rows:
             self.rows = {name: row.new_zeros(self.capacity, *row.shape[2:]) for name, row in rows.items()}
-        end = self.pushed + rows["obs"].shape[:2].numel()
+        end = self.pushed + next(iter(rows.values())).shape[:2].numel()
         at = torch.arange(self.pushed, end, device=self.device)[-self.capacity:] % self.capacity
         for name, ring in self.rows.items():
             ring[at] = rows[name].flatten(0, 1)[-self.capacity:]

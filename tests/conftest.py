@@ -46,8 +46,8 @@ def lab(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def dqn(lab):
-    """lab(), training a small DQN on CartPole."""
-    return lambda *args: lab("+agent=dqn", "env=CartPole", *QUICK, *args)
+    """lab(), training a small DQN, on CartPole unless told otherwise."""
+    return lambda *args: lab("+agent=dqn", *QUICK, *args)
 
 
 @pytest.fixture

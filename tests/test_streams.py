@@ -15,9 +15,10 @@ CPU = torch.device("cpu")
 
 
 def rows(first, n):
-    """Rows whose every entry says which one they are."""
-    number = torch.arange(first, first + n)
-    return {"number": number, "float": number.float() / 8, "pair": torch.stack([number, -number], 1), "byte": number.to(torch.uint8)}
+    """[n, 1, ...] rows whose every entry says which one they are."""
+    number = torch.arange(first, first + n)[:, None]
+    return {"number": number, "float": number.float() / 8, "pair": torch.stack([number, -number], 2),
+            "byte": number.to(torch.uint8)}
 
 
 def held(ring):
@@ -39,17 +40,6 @@ def test_the_newest_are_kept(pushes, left):
         pushed += n
     assert held(ring) == left and len(ring) == len(left) and ring.pushed == pushed
     assert {name: row.dtype for name, row in ring.rows.items()} == {name: row.dtype for name, row in rows(0, 1).items()}
-
-
-@pytest.mark.parametrize("pushed", [3, 5, 7, 23])
-def test_rows_by_age(pushed):
-    """0 is the oldest of the 5, or of the 3, that are still there."""
-    ring = Ring(5, CPU)
-    for first in range(pushed):
-        ring.push(rows(first, 1))
-    age = torch.tensor([[0, 1], [2, 0]])
-    assert ring.gather("number", age).tolist() == (age + max(pushed - 5, 0)).tolist()
-    assert ring.gather("pair", age).shape == (2, 2, 2)
 
 
 @pytest.mark.parametrize("before", [0, 3, 5, 8, 12])

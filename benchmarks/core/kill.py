@@ -20,15 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from lab import checkpoint
 from lab.folder import records
 from lab.host import host
 
 from .. import common
+from .same_run import differences
 
-CLOCK = ("time/", "system/")
 PERIODS = ("log.every", 103), ("evaluate.every", 7), ("checkpoint.every", 31)      # how often in a run
 LAST = 0.97                       # of the budget: no kill after it, the run must not end first
 
@@ -75,33 +72,6 @@ def pid(folder: Path) -> int:
 def last_count(folder: Path) -> int:
     lines = records(folder)
     return int(lines[-1]["count"]) if lines else 0
-
-
-def clockless(node: Any) -> Any:
-    """Without what depends on the clock."""
-    if not isinstance(node, dict):
-        return node
-    return {key: clockless(value) for key, value in node.items() if key != "seconds" and not str(key).startswith(CLOCK)}
-
-
-def differences(whole: Path, other: Path) -> list[str]:
-    """Between two finished runs; empty where they are the same."""
-    found, lines = [], []
-    for folder in (whole, other):
-        newest = checkpoint.found(folder / "checkpoints")[0]
-        tensors: dict[str, torch.Tensor] = {}
-        found.append((newest.name, checkpoint.flatten(clockless(checkpoint.read(newest)), "", tensors), tensors))
-        lines.append([(line["count"], line["updates"], clockless(line["metrics"])) for line in records(folder)])
-    (count_a, tree_a, a), (count_b, tree_b, b) = found
-    odd = [name for name in a.keys() | b.keys() if name not in a or name not in b or not same(a[name], b[name])]
-    odd += ["the count"] * (count_a != count_b) + ["the tree"] * (tree_a != tree_b)
-    return odd + [f"metrics line {i}" for i, (x, y) in enumerate(zip(*lines, strict=False)) if x != y] \
-        + ["the number of metrics lines"] * (len(lines[0]) != len(lines[1]))
-
-
-def same(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """To the bit: also the kind of a NaN and the sign of a zero."""
-    return a.shape == b.shape and a.dtype == b.dtype and a.numpy().tobytes() == b.numpy().tobytes()
 
 
 def sized(agent: str, seconds: float, scratch: Path) -> list[str]:

@@ -70,7 +70,7 @@ def main() -> None:
     means, solved = [each["mean"] for each in rows], [each["solved"] for each in rows]
     low, high = common.interval(common.iqm, means)
     common.report(rows, {"solved": f"{sum(solved)} of {len(solved)}", "target": TARGET, "episodes": EPISODES,
-                         "IQM of the means": f"{common.iqm(means):.2f}, its 95 % bootstrap interval [{low:.2f}, {high:.2f}]",
+                         "IQM of the means": f"{common.iqm(means):.2f}, 95 % interval [{low:.2f}, {high:.2f}]",
                          "overrides": " ".join(args.overrides) or "none", "processes": args.processes}, args.quick)
 
 
