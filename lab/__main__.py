@@ -14,8 +14,6 @@ COMMANDS = {"plugins": "plugins", "eval": "eval", "play": "play", "check": "chec
 
 def main() -> int:
     """Runs a command or a training; returns its exit code. A user's mistake is one paragraph, not a traceback."""
-    if sys.path and sys.path[0] in ("", os.getcwd()) and Path(sys.argv[0]).name == "__main__.py":
-        del sys.path[0]           # a types.py in the current folder must not replace the standard one
     args = sys.argv[1:]
     screen.install()
     try:

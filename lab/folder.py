@@ -5,12 +5,14 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from . import checkpoint
-from .errors import ResumeError, UsageError
+from .errors import LabError, ResumeError, UsageError
 
 
 def slug(text: str) -> str:
@@ -60,23 +62,43 @@ def records(path: Path) -> list[dict[str, Any]]:
         return found
     for line in text.splitlines():
         try:
-            record = json.loads(line)
-            found.append({key: record[key] for key in ("count", "updates", "time", "metrics")})
-        except (json.JSONDecodeError, KeyError, TypeError):
+            found.append(checked_record(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             break
     return found
+
+
+def checked_record(line: Any) -> dict[str, Any]:
+    """Raises where it is none of ours."""
+    record = {key: line[key] for key in ("count", "updates", "time", "metrics")}
+    numbers = (record["count"], record["updates"], record["time"], *(each or 0 for each in record["metrics"].values()))
+    if not all(isinstance(each, int | float) for each in numbers):
+        raise TypeError("not a number")
+    return record
 
 
 def read_run(path: Path) -> dict[str, Any]:
     """run.json of a run folder. Raises ResumeError where this is none."""
     try:
         run = json.loads((path / "run.json").read_text())
-        if not isinstance(run, dict):
-            raise ValueError("not a mapping")
+        if not isinstance(run, dict) or not all(isinstance(each, dict) for each in run.get("sittings", [])):
+            raise ValueError("not a mapping, or with strange sittings")
         return run
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         why = "it does not exist" if not path.exists() else f"it has no readable run.json ({error})"
         raise ResumeError(f"{path} is not a run folder: {why}. A run is made by +agent=NAME under runs/") from None
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """For the time in which a checkpoint is taken over: whatever does not fit is a ResumeError."""
+    try:
+        yield
+    except LabError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())[:500]
+        raise ResumeError(f"the checkpoint of {path} does not fit this code and config: {text}") from error
 
 
 def describe_process() -> dict[str, Any]:

@@ -27,6 +27,20 @@ def sgd(cfg: SGD, parameters: Parameters, fused: bool) -> Optimizer:
     return optimizer
 
 
+def overridable(optimizer: Optimizer) -> Optimizer:
+    """A resume with another rate, decay or momentum takes it; torch by itself would put back the one that was saved."""
+    given = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+
+    def compare(optimizer: Optimizer) -> None:
+        for group, now in zip(optimizer.param_groups, given, strict=True):
+            if group.get("given") != repr(now):
+                group.update(now, given=repr(now))
+
+    compare(optimizer)
+    optimizer.register_load_state_dict_post_hook(compare)
+    return optimizer
+
+
 def rmsprop(cfg: RMSprop, parameters: Parameters, fused: bool) -> Optimizer:
     """Torch has no fused one."""
     return torch.optim.RMSprop(parameters, cfg.lr, cfg.alpha, cfg.eps, cfg.weight_decay, centered=cfg.centered)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import checkpoint, media
-from .errors import DiskError, LabError, RunInUse
+from .errors import DiskError, LabError, ResumeError, RunInUse
 from .folder import finite, records
 
 try:
@@ -37,6 +37,8 @@ class RunFolder:
         self.failed_saves = 0
 
     def __enter__(self) -> "RunFolder":
+        if link := next((each for each in self.path.rglob("*") if each.is_symlink()), None):
+            raise ResumeError(f"{link} is a link, and the lab writes in no other place: put what it names there")
         path = self.path / ".lock"
         try:
             self.lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

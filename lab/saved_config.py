@@ -12,7 +12,7 @@ from .compose import typed
 from .config import GROUPS, LabConfig, plain_of
 from .errors import ResumeError, UsageError, nearest
 
-LARGEST = 1_000_000               # bytes of a config that is worth reading
+LARGEST = 100_000                 # bytes of a config that is worth reading
 FIXED = ("seed", "env.id", "data.name")
 
 
@@ -22,7 +22,10 @@ def load_config(path: Path) -> LabConfig:
     try:
         if file.stat().st_size > LARGEST:
             raise ValueError("it is far too large")
-        plain = yaml.safe_load(file.read_text())
+        text = file.read_text()
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, yaml.SafeLoader)):
+            raise ValueError("it holds an alias, which the lab never writes")
+        plain = yaml.safe_load(text)
         refuse_code(plain)
         cfg = typed(plain)
     except FileNotFoundError:

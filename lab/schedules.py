@@ -34,15 +34,13 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
     if cfg.schedule == "constant" and not cfg.warmup:
         return optimizer
     shape = SHAPES[cfg.schedule]
-    for group in optimizer.param_groups:
-        group["steps"] = 0
 
     def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for group in optimizer.param_groups:
-            step = group["steps"]
+            step = group.get("steps", 0)
             climb = min((step + 1) / (cfg.warmup + 1), 1)
             group["lr"] = climb * shape(step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
-            group["steps"] += 1
+            group["steps"] = step + 1
 
     optimizer.register_step_pre_hook(set_rate)
     return optimizer

@@ -58,3 +58,4 @@ def handling() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        FLAGS.__init__()  # type: ignore[misc]

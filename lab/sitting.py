@@ -66,11 +66,8 @@ class Sitting:
         return self
 
     def load(self, state: Mapping[str, Any]) -> None:
-        try:
+        with folder.fitting(self.path):
             self.runner.load(state)
-        except (KeyError, ValueError, RuntimeError, TypeError, IndexError) as error:
-            text = " ".join(str(error).split())[:500]
-            raise ResumeError(f"the checkpoint of {self.path} does not fit this code and config: {text}") from error
         self.record.cut(self.runner.updates)
         self.sinks.restart(self.stream.count)
 

@@ -56,5 +56,5 @@ def keep_choices(cfg: LabConfig, last: Mapping[str, Any]) -> None:
     """What `auto` came to at the start stays so."""
     if cfg.compute.precision == "auto" and last.get("precision") in ("fp32", "bf16"):
         cfg.compute.precision = last["precision"]
-    if not cfg.compute.threads and isinstance(last.get("threads"), int):
+    if not cfg.compute.threads and isinstance(last.get("threads"), int) and 0 < last["threads"] <= 1024:
         cfg.compute.threads = last["threads"]

@@ -16,6 +16,7 @@ from .envs import Envs, standard
 from .errors import UsageError
 from .evaluate import EpisodeReturn
 from .host import host
+from .optimizers import overridable
 from .schedules import scheduled
 
 
@@ -66,4 +67,4 @@ class World:
         if cfg is None:
             raise UsageError(f"{self.cfg.agent.name} needs an optimizer: add optimizer=NAME, such as optimizer=adam")
         build: Callable[..., Optimizer] = host().load("optimizer", cfg.name)
-        return scheduled(build(cfg, parameters, fused=True), cfg)
+        return scheduled(overridable(build(cfg, parameters, fused=True)), cfg)

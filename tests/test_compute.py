@@ -12,6 +12,7 @@ from lab import builtin, compute, optimizers, schedules
 from lab.compute import Compute, count_parameters
 from lab.config import ComputeConfig
 from lab.errors import UsageError
+from lab.optimizers import overridable
 from lab.schedules import scheduled
 
 NO_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
@@ -128,6 +129,23 @@ def test_the_rate_follows_its_schedule_and_is_saved():
     assert list(rates(first, weights[0], 3)) == pytest.approx(RATES[:3])
     second.load_state_dict(first.state_dict())
     assert list(rates(second, weights[1], 3)) == pytest.approx(RATES[3:])
+
+
+def overridden(cfg, weight):
+    return scheduled(overridable(optimizers.sgd(cfg, [weight], fused=False)), cfg)
+
+
+def test_a_resume_takes_another_rate_and_keeps_what_a_learner_set_itself():
+    """Only a value that the config changed is changed."""
+    weights = [nn.Parameter(torch.ones(1)) for _ in range(4)]
+    first = overridden(builtin.SGD(lr=0.1, momentum=0.9), weights[0])
+    first.param_groups[0]["momentum"] = 0.7
+    same, other = overridden(builtin.SGD(lr=0.1, momentum=0.9), weights[1]), overridden(builtin.SGD(lr=0.3, momentum=0.9), weights[2])
+    same.load_state_dict(first.state_dict()), other.load_state_dict(first.state_dict())
+    assert [(each.param_groups[0]["lr"], each.param_groups[0]["momentum"]) for each in (same, other)] == [(0.1, 0.7), (0.3, 0.9)]
+    later = overridden(builtin.SGD(lr=0.4, momentum=0.9, schedule="linear", decay=2), weights[3])
+    later.load_state_dict(other.state_dict())
+    assert list(rates(later, weights[3], 3)) == pytest.approx([0.4, 0.2, 0])
 
 
 def test_without_a_schedule_the_rate_stays():

@@ -80,8 +80,8 @@ def compare(args: argparse.Namespace) -> None:
     sides = {side: partial(common.in_process, name, "--trial", side, "--steps", str(steps)) for side in args.sides}
     found = common.interleaved(sides, args.trials)
     rows = [row(side, found) for side in args.sides]
-    common.report(rows, {"seeds": SEED, "trials": args.trials, "steps": steps, "target": f"lab: wall_of_sb3 <= {TARGET}",
-                         "clocks": common.CLOCKS}, args.quick)
+    notes = {"seeds": SEED, "trials": args.trials, "steps": steps, "target": f"lab: wall_of_sb3 <= {TARGET}"}
+    common.report(rows, {**notes, "clocks": common.CLOCKS}, args.quick)
 
 
 def row(side: str, found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from ..assembly import Assembled, assemble
 from ..checkpoint import count_of, newest, read
 from ..config import LabConfig
 from ..errors import ResumeError, UsageError
-from ..folder import read_run
+from ..folder import fitting, read_run
 from ..saved_config import changed, load_config
 from ..world import World
 
@@ -46,6 +46,7 @@ def trained(path: Path, seed: int, changes: list[str]) -> tuple[LabConfig, Assem
     made = assemble(cfg)
     if made.experiment.policy is None:
         raise UsageError(f"{cfg.agent.name} has no policy to play episodes with")
-    made.experiment.learner.load_state_dict(state["learner"])
+    with fitting(run):
+        made.experiment.learner.load_state_dict(state["learner"])
     made.compute.seed = seed
     return cfg, made, World(cfg, made.compute), count_of(at.resolve())

@@ -2,8 +2,7 @@
 
 from gymnasium.spaces import Discrete
 
-from lab.contract import Act, Batch, Experiment
-from lab.envs import Envs
+from lab.contract import Experiment
 from lab.errors import UsageError
 from lab.streams import Steps
 from lab.world import World
@@ -11,28 +10,12 @@ from lab.world import World
 from .exact import ExactValue
 from .learners import DoubleQLearning, ExpectedSarsa, QLearning, Sarsa
 from .plugin import Tabular
-from .states import check_size, states
+from .states import states
 from .table import known
-from .table_envs import TableEnvs
+from .table_envs import TableEnvs, TableSteps
 
 LEARNERS: dict[str, type[QLearning]] = {
     "q_learning": QLearning, "sarsa": Sarsa, "expected_sarsa": ExpectedSarsa, "double_q_learning": DoubleQLearning}
-
-
-class TableSteps(Steps):
-    """Transitions drawn from a table."""
-
-    def __init__(self, envs: TableEnvs, act: Act):
-        self.envs, self.act = envs, act
-
-    def next(self) -> Batch:
-        batch = self.envs.step(self.act(self.envs.obs, self.count))                         # [N, ...]
-        self.count += len(self.envs)
-        return batch
-
-    def notes(self) -> list[str]:
-        return [f"fast path: {len(self.envs)} copies of {self.envs.id}, steps drawn from its transition table",
-                "environment state: exact: saved and resumed in mid-episode"]
 
 
 class PythonSteps(Steps):
@@ -50,7 +33,6 @@ def build(cfg: Tabular, world: World) -> Experiment:
                          "Choose an environment with discrete actions, such as env=FrozenLake")
     seen = states(env.observation_space, cfg.name, cfg.bins, (cfg.low, cfg.high), compute.device)
     n_actions, table = int(env.action_space.n), known(env)
-    check_size(cfg.name, seen.size, n_actions)
     learner = LEARNERS[cfg.name](seen, n_actions, cfg, compute)
     exact = {} if table is None else {
         "value": ExactValue(table, learner.greedy, world.cfg.evaluate.max_steps, compute.device)}
@@ -58,5 +40,4 @@ def build(cfg: Tabular, world: World) -> Experiment:
         return Experiment(learner, TableSteps(TableEnvs(env, table, cfg.num_envs, compute), learner.act), exact,
                           policy=learner.greedy)
     env.close()
-    envs: Envs = world.envs(cfg.num_envs)
-    return Experiment(learner, PythonSteps(envs, learner.act), exact, policy=learner.greedy)
+    return Experiment(learner, PythonSteps(world.envs(cfg.num_envs), learner.act), exact, policy=learner.greedy)

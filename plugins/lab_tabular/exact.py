@@ -32,7 +32,7 @@ def policy_value(table: Table, action: np.ndarray, horizon: int) -> float:
 def backup(table: Table, value: np.ndarray, discount: float = 1.0) -> np.ndarray:
     """[S, A] expected reward plus discounted `value` [S] of what follows (Sutton & Barto 2018, eq. 4.9)."""
     future = discount * (1 - table.terminal) * value[table.next_state]
-    return (table.probability * (table.reward + future)).sum(-1)
+    return np.asarray((table.probability * (table.reward + future)).sum(-1))
 
 
 def optimum(table: Table, horizon: int) -> float:
@@ -51,7 +51,7 @@ def optimal_policy(table: Table, discount: float) -> np.ndarray:
     while change > TOLERANCE:
         before, value = value, backup(table, value, discount).max(-1)
         change = np.abs(value - before).max()
-    return backup(table, value, discount).argmax(-1)
+    return np.asarray(backup(table, value, discount).argmax(-1))
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """Four ways to look ahead, one table to keep. N environments, S states, A actions, C = S * A cells."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ class QLearning(Learner):
     way to the mean of their n targets, what n visits one after another would come to.
     """
 
-    saved = ("q", "visits", "steps", "rng")
+    saved: ClassVar[tuple[str, ...]] = ("q", "visits", "steps", "rng")
     tables = 1
 
     def __init__(self, states: States, n_actions: int, cfg: Tabular, compute: Compute):
@@ -76,7 +78,7 @@ class Sarsa(QLearning):
     def __init__(self, states: States, n_actions: int, cfg: Tabular, compute: Compute):
         super().__init__(states, n_actions, cfg, compute)
         self.planned = torch.zeros(cfg.num_envs, dtype=torch.int64, device=compute.device)
-        self.fresh = torch.ones(cfg.num_envs, device=compute.device)      # 1 where an episode begins: nothing is planned
+        self.fresh = torch.ones(cfg.num_envs, device=compute.device)      # 1 where an episode begins, not yet planned
 
     def act(self, obs: Tensor, count: int) -> Tensor:
         return torch.where(self.fresh > 0, super().act(obs, count), self.planned)
@@ -108,7 +110,7 @@ class DoubleQLearning(QLearning):
 
     def look_ahead(self, state: Tensor, next_state: Tensor, done: Tensor) -> tuple[Tensor, Tensor]:
         size = self.states.size
-        shift = size * torch.randint(2, state.shape, generator=self.rng, device=state.device)         # 0, or S for the second
+        shift = size * torch.randint(2, state.shape, generator=self.rng, device=state.device)         # 0; S: the second
         best = self.rows.index_select(0, next_state + shift).argmax(-1)                     # [N]
         other = next_state + size - shift
         return state + shift, self.cells.index_select(0, torch.add(best, other, alpha=self.n_actions))

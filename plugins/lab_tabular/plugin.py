@@ -40,7 +40,8 @@ class Tabular:
         for each in self.bins:
             within("agent.bins", each, 1, 1_000_000)
         if self.fast_path not in ("auto", "never"):
-            raise UsageError(f"agent.fast_path={self.fast_path} is not known. {nearest(self.fast_path, ('auto', 'never'))}")
+            raise UsageError(f"agent.fast_path={self.fast_path} is not known. "
+                             f"{nearest(self.fast_path, ('auto', 'never'))}")
 
 
 @dataclass
@@ -95,7 +96,7 @@ ON_POLICY = {                     # learns about what it does: explores little, 
     "default": DEFAULT,
     "FrozenLake-v1": row(2_000_000, 0.1, 0.3),
     "FrozenLake8x8-v1": row(4_000_000, 0.1, 0.25, discount=0.995),
-    "CliffWalking-v1": row(1_000_000, 0.002, 0.6, num_envs=256),
+    "CliffWalking-v1": row(1_000_000, 0.001, 0.6, num_envs=256, rate=0.5),
     "CliffWalkingSlippery-v1": row(4_000_000, 0.003, 0.3),
     "Taxi-v4": row(4_000_000, 0.3, 0.5),
     "Blackjack-v1": row(300_000, 0.3, 0.8, **BLACKJACK),

@@ -1,22 +1,23 @@
 """Observations as rows of a table: [N, ...] -> state [N], int64 from 0."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor
 
 from lab.errors import UsageError
 
-CELLS = 10_000_000                # of the largest table, 80 MB
+LARGEST = 1_000_000               # states
 
 
 class Integers:
     """Already states."""
 
     def __init__(self, size: int):
-        self.size = size
+        self.size = checked(size)
 
     def __call__(self, obs: Tensor) -> Tensor:
         return obs
@@ -26,9 +27,8 @@ class Digits:
     """A number with one digit per component, the first the most significant: [N, k] -> [N] (mixed radix)."""
 
     def __init__(self, sizes: Sequence[int], device: torch.device):
-        self.size = int(np.prod(sizes, dtype=object))
-        places = [int(np.prod(sizes[i + 1:], dtype=object)) for i in range(len(sizes))]
-        self.places = torch.tensor(places, device=device)                                   # [k]
+        self.size = checked(math.prod(sizes))
+        self.places = torch.tensor([math.prod(sizes[i + 1:]) for i in range(len(sizes))], device=device)        # [k]
 
     def __call__(self, obs: Tensor) -> Tensor:
         return (obs * self.places).sum(-1)
@@ -52,7 +52,7 @@ class Bins:
 States = Integers | Digits | Bins
 
 
-def states(space: spaces.Space, agent: str, bins: Sequence[int], bounds: tuple[Sequence[float], Sequence[float]],
+def states(space: spaces.Space[Any], agent: str, bins: Sequence[int], bounds: tuple[Sequence[float], Sequence[float]],
            device: torch.device) -> States:
     """What turns observations of `space` into states. `bounds` are agent.low and agent.high, empty for the Box's own.
 
@@ -64,9 +64,9 @@ def states(space: spaces.Space, agent: str, bins: Sequence[int], bounds: tuple[S
         return Digits(space.nvec.tolist(), device)
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         low, high = box_bounds(space, *bounds)
-        return Bins(low, high, per_dimension("agent.bins", bins, len(low)), device)
-    raise UsageError(f"{agent} cannot count the states of {space}; it needs Discrete, MultiDiscrete or a small flat Box. "
-                     "For other observations use a network: +agent=dqn")
+        return Bins(low, high, [int(n) for n in per_dimension("agent.bins", bins, len(low))], device)
+    raise UsageError(f"{agent} cannot count the states of {space}; it needs Discrete, MultiDiscrete or a small flat "
+                     "Box. For other observations use a network: +agent=dqn")
 
 
 def box_bounds(space: spaces.Box, low: Sequence[float], high: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -76,8 +76,8 @@ def box_bounds(space: spaces.Box, low: Sequence[float], high: Sequence[float]) -
     high = per_dimension("agent.high", high or space.high.tolist(), k)
     for i, (a, b) in enumerate(zip(low, high, strict=True)):
         if not (abs(a) < 1e30 and abs(b) < 1e30):
-            raise UsageError(f"dimension {i} of {space} goes from {a} to {b} and cannot be cut into bins; say from where "
-                             "to where it matters, such as agent.low=[-1,-2] agent.high=[1,2] (a number per dimension)")
+            raise UsageError(f"dimension {i} of {space} is {a} to {b} and cannot be cut into bins; say from where "
+                             "to where it matters, such as agent.low=[-1,-2] agent.high=[1,2], a number per dimension")
         if a >= b:
             raise UsageError(f"agent.low is {a} and agent.high is {b} in dimension {i}; expected low < high")
     return low, high
@@ -90,8 +90,9 @@ def per_dimension(name: str, values: Sequence[float], k: int) -> list[float]:
     return list(values) * (k if len(values) == 1 else 1)
 
 
-def check_size(agent: str, n_states: int, n_actions: int) -> None:
-    """Raises UsageError where the table would not fit."""
-    if n_states * n_actions > CELLS:
-        raise UsageError(f"{agent} would need a table of {n_states:,} states x {n_actions} actions, at most {CELLS:,} cells "
-                         "are allowed; use fewer agent.bins, or a network: +agent=dqn")
+def checked(size: int) -> int:
+    """Raises UsageError where a table of so many states would not fit."""
+    if size > LARGEST:
+        raise UsageError(f"a table of {size:,} states is too large, at most {LARGEST:,} are allowed; use fewer "
+                         "agent.bins, or a network: +agent=dqn")
+    return size

@@ -52,11 +52,12 @@ def unwrapped(env: gym.Env[Any, Any]) -> Iterator[gym.Env[Any, Any]]:
 
 
 def counted_from_zero(env: gym.Env[Any, Any]) -> bool:
-    return all(isinstance(space, spaces.Discrete) and space.start == 0 for space in (env.observation_space, env.action_space))
+    return all(isinstance(space, spaces.Discrete) and space.start == 0
+               for space in (env.observation_space, env.action_space))
 
 
 def table_of(env: Any, limit: int | None) -> Table | None:
-    """From `P` {state: {action: [(probability, next state, reward, terminated)]}}; None where that is no distribution."""
+    """From `P` {state: {action: [(probability, next state, reward, terminated)]}}; None where it is no distribution."""
     n_states, n_actions = int(env.observation_space.n), int(env.action_space.n)
     pairs = [env.P[s][a] for s in range(n_states) for a in range(n_actions)]
     k = max(len(pair) for pair in pairs)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lab.compute import Compute
-from lab.contract import Act
+from lab.contract import Act, Batch, Stream
 from lab.envs import name_of
 from lab.state import Saved
 
@@ -30,14 +30,14 @@ class TableEnvs(Saved):
         _, self.n_actions, self.outcomes = table.probability.shape
         self.limit = float("inf") if table.limit is None else table.limit
         self.rng = compute.rng(f"{name}/table")
-        self.split = self.floats(np.cumsum(table.probability, -1).reshape(-1, self.outcomes)[:, :-1])         # [S * A, K - 1]
+        self.split = self.floats(np.cumsum(table.probability, -1).reshape(-1, self.outcomes)[:, :-1])   # [S * A, K - 1]
         self.next_state = torch.tensor(table.next_state.ravel(), device=self.device)        # [S * A * K]
         self.reward, self.terminal = self.floats(table.reward.ravel()), self.floats(table.terminal.ravel())
         starts = np.flatnonzero(table.start)
         self.starts = torch.tensor(starts, device=self.device)                              # [M]
         self.start_split = self.floats(np.cumsum(table.start[starts])[:-1])                 # [M - 1]
-        self.running = torch.zeros(3, n, dtype=torch.float64, device=self.device)           # 1, return and length so far
-        self.ended = torch.zeros_like(self.running)       # sums over the episodes not yet reported: number, return, length
+        self.running = torch.zeros(3, n, dtype=torch.float64, device=self.device)          # 1, return and length so far
+        self.ended = torch.zeros_like(self.running)       # number, return and length of episodes not yet reported
         self.running[0], (_, self.returns, self.lengths) = 1, self.running
         self.obs = self.first().expand(n).clone()                                           # [N] where to act next
 
@@ -82,7 +82,8 @@ class TableEnvs(Saved):
         self.ended.addcmul_(self.running, done)
         self.running[1:] *= 1 - done
         self.obs = torch.where(over, self.first(), next_obs)
-        return {"obs": obs, "action": action, "reward": reward, "next_obs": next_obs, "terminal": terminal, "done": done}
+        return {"obs": obs, "action": action, "reward": reward, "next_obs": next_obs, "terminal": terminal,
+                "done": done}
 
     def metrics(self) -> dict[str, float]:
         number, returns, lengths = self.ended.sum(-1).tolist()
@@ -93,3 +94,24 @@ class TableEnvs(Saved):
 
     def close(self) -> None:
         self.env.close()
+
+
+class TableSteps(Stream):
+    """The last transition of every environment, each seen once: [N]."""
+
+    saved = ("count", "envs")
+
+    def __init__(self, envs: TableEnvs, act: Act):
+        self.envs, self.act = envs, act
+
+    def next(self) -> Batch:
+        batch = self.envs.step(self.act(self.envs.obs, self.count))
+        self.count += len(self.envs)
+        return batch
+
+    def metrics(self) -> dict[str, float]:
+        return self.envs.metrics()
+
+    def notes(self) -> list[str]:
+        return [f"fast path: {len(self.envs)} copies of {self.envs.id}, steps drawn from its transition table",
+                "environment state: exact: saved and resumed in mid-episode"]

@@ -1,0 +1,230 @@
+"""A run that was killed or stopped, however often, ends as one that never was."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import lab_dqn.dqn
+import pytest
+import torch
+from conftest import QUICK
+from test_checkpoint import same
+
+from lab import checkpoint, evaluate, signals
+from lab.__main__ import main
+
+RUN = ("+agent=dqn", *QUICK, "agent.train_every=2", "agent.n_steps=2", "log.every=40", "checkpoint.every=150",
+       "evaluate.every=300", "seed=5", "optimizer.schedule=constant")
+UPDATES = 400
+WHOLE = (*RUN, f"budget.updates={UPDATES}")
+
+
+def lines(run, clock=False):
+    """What was logged, without what depends on the clock."""
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines() if line.endswith("}")]
+    return [(line["count"], line["updates"], {name: value for name, value in line["metrics"].items()
+                                              if clock or not name.startswith(("time/", "system/"))}) for line in found]
+
+
+def last(run):
+    """The newest checkpoint, without what depends on the clock."""
+    at, state = checkpoint.newest(run / "checkpoints", pytest.fail)
+    state["runner"].pop("seconds")
+    state["final"] = {name: value for name, value in state["final"].items() if not name.startswith(("time/", "system/"))}
+    return checkpoint.count_of(at), state
+
+
+def ended_alike(run, whole):
+    (count, state), (expected_count, expected) = last(run), last(whole)
+    assert count == expected_count and lines(run) == lines(whole)
+    for part in expected:
+        assert same(state[part], expected[part]), part
+    return about(run)["status"] == about(whole)["status"] == "finished"
+
+
+def about(run):
+    return json.loads((run / "run.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["lab", *WHOLE, "hydra.run.dir=whole"])
+        assert main() == 0
+    return folder / "whole"
+
+
+@pytest.fixture
+def whole(undisturbed, tmp_path):
+    """A copy of the run that nothing disturbed."""
+    return shutil.copytree(undisturbed, tmp_path / "whole")
+
+
+@pytest.fixture
+def start(tmp_path):
+    """start(ARGS): a process of its own; wait(run, n) until it has logged n lines."""
+    living = []
+
+    def begin(*args):
+        env = {**os.environ, "OMP_NUM_THREADS": "1"}
+        living.append(subprocess.Popen([sys.executable, "-m", "lab", *args], cwd=tmp_path, env=env, text=True,
+                                       stderr=subprocess.PIPE, stdout=subprocess.DEVNULL))
+        return living[-1]
+
+    yield begin
+    for process in living:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def wait(process, done):
+    for _ in range(3000):
+        if done():
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    pytest.fail("nothing happened for 30 s")
+
+
+def test_killed_then_saved_on_request_then_stopped_twice(whole, start, lab, tmp_path):
+    """SIGKILL; SIGUSR1 and SIGTERM; SIGINT; each in a process of its own that goes on with the same run."""
+    run = tmp_path / "run"
+    process = start(*WHOLE, "hydra.run.dir=run")
+    wait(process, lambda: (run / "metrics.jsonl").exists() and len(lines(run)) >= 4)
+    process.kill(), process.communicate()
+    assert process.returncode == -signal.SIGKILL and about(run)["status"] == "running" and (run / ".lock").exists()
+
+    process, before = start("resume=run", "checkpoint.every=1_000_000"), lines(run)[-1][0]
+    wait(process, lambda: lines(run) and lines(run)[-1][0] > before + 80)
+    kept = checkpoint.found(run / "checkpoints")[0]
+    process.send_signal(signal.SIGUSR1)
+    wait(process, lambda: checkpoint.found(run / "checkpoints")[0] != kept)
+    logged = len(lines(run))
+    wait(process, lambda: len(lines(run)) > logged)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate()[1]
+    assert process.returncode == 143 and "stopped by SIGTERM at " in said and "saved. Go on with: python -m lab resume=run" in said
+    assert "Traceback" not in said and about(run)["status"] == "stopped" and not (run / ".lock").exists()
+
+    process, logged = start("resume=run"), len(lines(run))
+    wait(process, lambda: len(lines(run)) > logged + 1)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[1]
+    assert process.returncode == 130 and "stopped by SIGINT at " in said and "Go on with: python -m lab resume=run" in said
+    assert about(run)["updates"] < UPDATES
+
+    code, _, err = lab("resume=run", "checkpoint.every=150")
+    assert code == 0 and ended_alike(run, whole) and len(about(run)["sittings"]) == 4, err
+
+
+def sending(monkeypatch, owner, name, number, when):
+    """The signal comes at the beginning of a call of owner.name, the one of this number."""
+    real, calls = getattr(owner, name), []
+
+    def call(*args, **options):
+        calls.append(name)
+        if len(calls) == when:
+            os.kill(os.getpid(), number)
+        return real(*args, **options)
+
+    monkeypatch.setattr(owner, name, call)
+
+
+@pytest.mark.parametrize("owner, name, when", [
+    (lab_dqn.dqn.DeepQ, "update", 1), (lab_dqn.dqn.DeepQ, "update", 111), (lab_dqn.dqn.DeepQ, "act", 3),
+    (evaluate.EpisodeReturn, "play", 1), (evaluate.EpisodeReturn, "play", 3), (checkpoint, "write", 1), (checkpoint, "write", 4)],
+    ids=["the first update", "an update", "the warm-up", "an evaluation", "the last evaluation", "the first save", "a save"])
+def test_a_stop_at_any_moment_is_seen_and_costs_nothing(owner, name, when, whole, lab, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        sending(patch, owner, name, signal.SIGTERM, when)
+        code, _, err = lab(*WHOLE, "hydra.run.dir=run")
+    run = tmp_path / "run"
+    assert code == 143 and err.splitlines()[-1].startswith("lab: stopped by SIGTERM at ") and about(run)["status"] == "stopped"
+    assert about(run)["count"] == last(run)[0]
+    code, _, err = lab("resume=run")
+    assert code == 0 and ended_alike(run, whole), err
+
+
+def test_the_second_signal_ends_at_once(monkeypatch):
+    class Ended(BaseException):
+        pass
+
+    def end(code):
+        raise Ended(code)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(signals.os, "_exit", end)
+    with signals.handling():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.FLAGS.stop == signal.SIGINT and signals.FLAGS.any
+        with pytest.raises(Ended, match="143"):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)
+    assert signal.getsignal(signal.SIGTERM) is before
+    with signals.handling():
+        assert signals.FLAGS.stop is None                 # a new run begins without it
+
+
+def test_a_child_process_leaves_signals_to_its_parent(monkeypatch):
+    with signals.handling():
+        monkeypatch.setattr(signals.os, "getpid", lambda: -1)
+        signal.getsignal(signal.SIGTERM)(signal.SIGTERM, None)
+        assert signals.FLAGS.stop is None
+
+
+def contents(folder, *names):
+    return {path: path.read_bytes() for name in names for path in folder.glob(name) if path.is_file()}
+
+
+def test_a_finished_run_stays_as_it_is(whole, lab):
+    names = ("checkpoints/*/*", "metrics.jsonl", "media/**/*")
+    before, final = contents(whole, *names), about(whole)["final"]
+    code, _, err = lab("resume=whole")
+    assert code == 0 and contents(whole, *names) == before and about(whole)["final"] == final
+    assert "finished at " in err and about(whole)["status"] == "finished"
+
+
+def test_a_larger_budget_goes_on_in_place(whole, lab, tmp_path):
+    """In weights and environments; the log has one window more, where the first budget ended."""
+    assert lab(*RUN, "hydra.run.dir=run", "budget.updates=133")[0] == 0
+    code, _, err = lab("resume=run", f"budget.updates={UPDATES}")
+    (_, state), (_, expected) = last(tmp_path / "run"), last(whole)
+    assert code == 0 and same(state["learner"], expected["learner"]) and same(state["stream"], expected["stream"])
+    assert about(tmp_path / "run")["updates"] == UPDATES, err
+    assert lines(tmp_path / "run")[-1][2]["eval/return/mean"] == lines(whole)[-1][2]["eval/return/mean"]
+
+
+def test_the_newest_checkpoint_is_damaged(whole, lab):
+    """The one before it is used, by name, and the end is the same."""
+    expected, logged = last(whole)[1], lines(whole)
+    newest, older = checkpoint.found(whole / "checkpoints")[:2]
+    (newest / "tensors.safetensors").write_bytes((newest / "tensors.safetensors").read_bytes()[:-100])
+    with open(whole / "metrics.jsonl", "a") as out:
+        out.write('{"count": 99999, "upda')               # the power went in the midst of a line
+    code, _, err = lab("resume=whole")
+    a, b = checkpoint.count_of(newest), checkpoint.count_of(older)
+    assert code == 0 and f"checkpoint {a}: damaged, the content of tensors.safetensors does not match its sha256; using {b}" in err
+    assert same(last(whole)[1], expected) and lines(whole) == logged
+
+
+def test_another_learning_rate_is_taken(whole, lab):
+    groups = last(whole)[1]["learner"]["optimizer"]["param_groups"]
+    assert groups[0]["lr"] != 0.03125
+    assert lab("resume=whole", "optimizer.lr=0.03125", f"budget.updates={UPDATES + 1}")[0] == 0
+    assert last(whole)[1]["learner"]["optimizer"]["param_groups"][0]["lr"] == 0.03125
+
+
+def test_what_auto_came_to_is_kept_and_a_change_is_told(whole, lab, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("lab.compute.LARGE", 1)           # what would now be a large network
+    code, _, err = lab("resume=whole", f"budget.updates={UPDATES + 1}")
+    assert code == 0 and torch.get_num_threads() == 1 and "not to the same bits" not in err
+    code, _, err = lab("resume=whole", f"budget.updates={UPDATES + 2}", "compute.threads=2")
+    assert code == 0 and "threads was 1 and is 2 now: the run goes on, but not to the same bits" in err
