@@ -26,7 +26,7 @@ def main() -> int:
     except LabError as error:
         if os.environ.get("LAB_DEBUG") == "1":
             raise
-        print(f"lab: {error}", file=sys.stderr)
+        print(f"lab: {' '.join(str(error).split())}", file=sys.stderr)      # others' messages may have many lines
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,8 +1,12 @@
 """The machine, handed to plugins as tools: where to compute, how precisely, how fast, with which randomness."""
 
+import math
 import os
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 import torch
@@ -24,7 +28,7 @@ class Compute:
 
     def __init__(self, cfg: ComputeConfig, seed: int = 0):
         self.device, self.precision, self.jit_mode, self.seed = choose_device(cfg.device), cfg.precision, cfg.jit, seed
-        self.threads = cfg.threads
+        self.threads, self.at_hand = cfg.threads, self.device.type == "cpu" and cfg.jit == "eager"
         if self.jit_mode == "graph" and self.device.type != "cuda":
             raise UsageError(f"compute.jit=graph needs a CUDA device, this run is on {self.device}; "
                              "use eager or compile")
@@ -42,6 +46,7 @@ class Compute:
         if self.threads == 0:
             self.threads = (os.cpu_count() or 1) if parameters >= LARGE else 1
         torch.set_num_threads(self.threads)
+        torch.set_flush_denormal(True)        # the decayed moments of idle weights would slow Adam tenfold on a CPU
 
     def seed_for(self, name: str) -> int:
         """A seed that depends on the run's seed and this name alone."""
@@ -51,27 +56,32 @@ class Compute:
         """A generator of one's own, on the device: adding a consumer never shifts another's numbers."""
         return torch.Generator(self.device).manual_seed(self.seed_for(name))
 
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
     def minimize(self, loss: Tensor, optimizer: torch.optim.Optimizer, clip: float = float("inf")) -> Tensor:
         """One step down `loss`; returns the norm of the gradient before it is clipped to `clip`, a 0-d tensor.
 
         Where the loss or the norm is not finite the step is skipped, on the device, and counted in `skipped`.
         """
-        optimizer.zero_grad(set_to_none=True)
+        parameters = list(chain.from_iterable(map(itemgetter("params"), optimizer.param_groups)))
+        for parameter in parameters:          # what zero_grad does, without its bookkeeping
+            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
-        grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        grads = [p.grad for p in parameters if p.grad is not None]
         norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
-        bad = (~(loss.detach() + norm).isfinite()).float()
-        self.skipped += bad
-        if getattr(optimizer, "_step_supports_amp_scaling", False):     # fused: skips and rescales in the kernel
-            fused = cast(Any, optimizer)
-            fused.found_inf, fused.grad_scale = bad, (norm / clip).clamp(min=1)
+        both = loss.detach() + norm
+        if not self.at_hand and getattr(optimizer, "_step_supports_amp_scaling", False):
+            fused = cast(Any, optimizer)      # skips and rescales in its own kernel
+            fused.found_inf, fused.grad_scale = both.sub_(both).ne_(0), (norm / clip).clamp_(min=1)
+            self.skipped += fused.found_inf
             optimizer.step()
-        elif not bad:                                                   # the others wait for the device here
-            torch._foreach_mul_(grads, (clip / norm).clamp(max=1))
+        elif math.isfinite(both.item()):      # the others wait for the device; a CPU is there
+            if norm.item() > clip:
+                torch._foreach_mul_(grads, clip / norm)
             optimizer.step()
+        else:
+            self.skipped += 1
         return norm
 
     def jit(self, function: Function) -> Function:

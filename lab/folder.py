@@ -71,9 +71,11 @@ def records(path: Path) -> list[dict[str, Any]]:
 def checked_record(line: Any) -> dict[str, Any]:
     """Raises where it is none of ours."""
     record = {key: line[key] for key in ("count", "updates", "time", "metrics")}
-    numbers = (record["count"], record["updates"], record["time"], *(each or 0 for each in record["metrics"].values()))
-    if not all(isinstance(each, int | float) for each in numbers):
+    values = [value for value in record["metrics"].values() if value is not None]
+    if not all(type(each) in (int, float) for each in (record["time"], *values)):
         raise TypeError("not a number")
+    if not all(type(each) is int for each in (record["count"], record["updates"])):
+        raise TypeError("not a whole number")
     return record
 
 

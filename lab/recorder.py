@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 
 from .env_state import Tier, read_attributes, restore, same
-from .errors import EnvError
+from .errors import ResumeError
 from .state import Saved, frozen_rng
 
 LOG = logging.getLogger("lab")
@@ -105,7 +105,7 @@ class Recorder(Saved):
         try:
             env, obs = restore(self.make, self.level, episodes, self.inner[i])
         except Exception as error:
-            raise EnvError(f"the environment could not be brought back: {type(error).__name__}: {error}") from error
+            raise ResumeError(f"the environment could not be brought back: {type(error).__name__}: {error}") from error
         self.envs[i].close()
         self.envs[i] = env
         return True, obs

@@ -165,7 +165,8 @@ class Runner:
             setattr(self, name, state["runner"][name])
         for part in ("learner", "stream", "meter"):
             getattr(self, part).load_state_dict(state[part])
-        self.final, self.logged = dict(state["final"]), (self.stream.count, self.seconds)
+        self.final = {name: float(value) for name, value in state["final"].items()}
+        self.logged = (self.stream.count, self.seconds)
         set_rng_state(state["rng"])              # last: nothing restored after it may draw
 
 

@@ -16,7 +16,7 @@ from . import __version__, checkpoint, folder, signals
 from .assembly import Assembled, budget_of
 from .compute import count_parameters
 from .config import plain_of, world_name
-from .errors import DiskError, LabError, ResumeError
+from .errors import DiskError, LabError
 from .host import host
 from .progress import Progress
 from .run_folder import RunFolder
