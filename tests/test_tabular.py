@@ -139,6 +139,12 @@ def test_pictures_and_long_vectors_are_refused_with_advice(shape):
         states(gym.spaces.Box(0, 1, shape), "q_learning", [8], ([], []), torch.device("cpu"))
 
 
+@pytest.mark.parametrize("bound", [np.inf, np.finfo(np.float32).max])
+def test_bounds_that_mean_no_bound_are_refused_with_advice(bound):
+    with pytest.raises(UsageError, match=r"agent\.low"):
+        states(gym.spaces.Box(0, bound, (1,)), "q_learning", [8], ([], []), torch.device("cpu"))
+
+
 def test_joined_and_shifted_observations_are_states():
     blackjack = made("q_learning", "env=Blackjack", "agent.num_envs=2").experiment
     assert blackjack.learner.q.shape == (1, 704, 2)
@@ -262,6 +268,10 @@ def test_a_policy_that_never_ends_has_a_finite_value():
     assert into_the_cliff() == {"value/exact": -1_000_000.0}
 
 
+def test_a_registered_limit_is_the_horizon():
+    assert ExactValue(chain(limit=4), torch.zeros_like, 99, torch.device("cpu"))() == {"value/exact": 4.0}
+
+
 # Which environments are drawn from their table
 
 @pytest.mark.parametrize("id", ISSUED)
@@ -281,6 +291,11 @@ class OwnStep(FrozenLakeEnv):
         return super().step(action)
 
 
+class OwnReset(FrozenLakeEnv):
+    def reset(self, **options):
+        return super().reset(**options)
+
+
 class OwnTable(FrozenLakeEnv):
     def __init__(self):
         super().__init__(is_slippery=False)
@@ -294,7 +309,7 @@ def replaced():
 
 
 @pytest.mark.parametrize("make", [
-    OwnStep, replaced, lambda: gym.make("Taxi-v4", fickle_passenger=True), lambda: gym.make("Blackjack-v1"),
+    OwnStep, OwnReset, replaced, lambda: gym.make("Taxi-v4", fickle_passenger=True), lambda: gym.make("Blackjack-v1"),
     lambda: gym.make("CartPole-v1"), lambda: gym.wrappers.TransformReward(gym.make("FrozenLake-v1"), lambda r: -r),
 ])
 def test_what_might_be_another_process_is_not(make):
@@ -339,9 +354,10 @@ def test_deterministic_environments_step_by_step(id, options):
             assert twin.unwrapped.s == envs.obs[i] and envs.lengths[i] == lengths[i]
 
 
-def test_transition_frequencies():
+@pytest.mark.parametrize("make", [lambda: gym.make("FrozenLake-v1", success_rate=0.7), OwnTable])
+def test_transition_frequencies(make):
     """Each outcome of each pair within 4.5 standard deviations of its probability."""
-    env, n = gym.make("FrozenLake-v1"), 4096
+    env, n = make(), 4096
     envs, table, rng = table_envs(env, n), known(env), torch.Generator().manual_seed(0)
     seen = torch.zeros(16, 4, 16)
     for _ in range(300):
@@ -398,9 +414,9 @@ def test_resume_is_exact(agent, env):
     """A twin from another seed, given the state in the midst of a run, goes on to the same bits."""
     first, twin = (made(agent, f"env={env}", f"seed={seed}", "agent.num_envs=16", "env.max_episode_steps=9").experiment
                    for seed in (1, 2))
-    for _ in range(37):
-        first.learner.update(first.stream.next())
-        twin.learner.update(twin.stream.next())
+    for each, updates in ((first, 37), (twin, 20)):
+        for _ in range(updates):
+            each.learner.update(each.stream.next())
     twin.learner.load_state_dict(copy.deepcopy(first.learner.state_dict()))
     twin.stream.load_state_dict(copy.deepcopy(first.stream.state_dict()))
     for _ in range(100):

@@ -13,6 +13,6 @@
 
 from .checks import CHECKS, Check, applicable
 from .making import Make, maker
-from .mutants import survivors
+from .mutants import kinds, survivors
 
-__all__ = ["CHECKS", "Check", "Make", "applicable", "maker", "survivors"]
+__all__ = ["CHECKS", "Check", "Make", "applicable", "kinds", "maker", "survivors"]

@@ -11,13 +11,14 @@ import torch
 from .. import checkpoint
 from ..contract import Learner
 from ..host import host
-from ..runner import Budget
+from ..runner import Budget, Runner
 from ..state import frozen_rng
-from .making import Make, killed_at, runner
+from .making import Log, Make, killed_at, runner
 
 Check = Callable[[Make, Path], None]
 NAME = re.compile(r"[a-z0-9_]+(/[A-Za-z0-9_.@-]+)+")
 SECONDS = 2.0                     # of processor time to build from defaults
+KILLS = (57, 98)                  # updates; a log window has 20
 
 
 def flat(state: Mapping[str, Any]) -> tuple[Any, dict[str, torch.Tensor]]:
@@ -30,8 +31,13 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     (tree_a, tensors_a), (tree_b, tensors_b) = flat(a), flat(b)
     if tensors_a.keys() != tensors_b.keys():
         return sorted(tensors_a.keys() ^ tensors_b.keys())
-    bits = [name for name, t in tensors_a.items() if not torch.equal(t.nan_to_num(), tensors_b[name].nan_to_num())]
-    return bits or ([] if tree_a == tree_b else ["numbers or strings"])
+    other = [name for name, t in tensors_a.items() if not same_bits(t, tensors_b[name])]
+    return other or ([] if tree_a == tree_b else ["numbers or strings"])
+
+
+def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Not a number is itself here, and -0 is not 0."""
+    return (a.dtype, a.shape) == (b.dtype, b.shape) and torch.equal(*(t.reshape(-1).view(torch.uint8) for t in (a, b)))
 
 
 def builds_from_defaults(make: Make, folder: Path) -> None:
@@ -113,21 +119,29 @@ def evaluation_is_neutral(make: Make, folder: Path) -> None:
 
 def resume_is_exact(make: Make, folder: Path) -> None:
     """Killed late inside a log window and resumed by a run that began with other weights; twice."""
-    whole, whole_log = runner(make(), folder / "whole", evaluate=25)
+    whole = undisturbed(make, folder / "whole")
+    for kill in KILLS:
+        resumes_at(kill, whole, make, folder / f"killed-{kill}")
+
+
+def undisturbed(make: Make, folder: Path) -> tuple[Runner, Log]:
+    """The run that the others are compared with, and its log."""
+    whole, log = runner(make(), folder, evaluate=25)
     whole.run(Budget(updates=130))
-    for kill in (57, 98):
-        place = folder / f"killed-{kill}"
-        killed, log = runner(make(), place, evaluate=25)
-        killed_at(killed, kill)()
-        resumed, more = runner(make(initial=999), place, evaluate=25)
-        _, state = checkpoint.newest(place, print)
-        resumed.load(state)
-        assert resumed.updates == kill
-        resumed.run(Budget(updates=130))
-        for part in ("learner", "stream", "meter"):
-            found = differences(getattr(whole, part).state_dict(), getattr(resumed, part).state_dict())
-            assert not found, f"killed at update {kill} and resumed, the {part} differs in {found[:5]}"
-        assert whole_log == log + more, f"another log: {first_difference(whole_log, log + more)}"
+    return whole, log
+
+
+def resumes_at(kill: int, whole: tuple[Runner, Log], make: Make, folder: Path) -> None:
+    killed, log = runner(make(), folder, evaluate=25)
+    killed_at(killed, kill)()
+    resumed, more = runner(make(initial=999), folder, evaluate=25)
+    resumed.load(checkpoint.newest(folder, print)[1])
+    assert resumed.updates == kill
+    resumed.run(Budget(updates=130))
+    for part in ("learner", "stream", "meter"):
+        found = differences(getattr(whole[0], part).state_dict(), getattr(resumed, part).state_dict())
+        assert not found, f"killed at update {kill} and resumed, the {part} differs in {found[:5]}"
+    assert whole[1] == log + more, f"another log: {first_difference(whole[1], log + more)}"
 
 
 def overfits_one_batch(make: Make, folder: Path) -> None:

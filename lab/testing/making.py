@@ -1,5 +1,7 @@
 """Small experiments with any agent, for the checks."""
 
+import copy
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -45,7 +47,13 @@ def maker(agent: str, *overrides: str) -> Make:
 def config(overrides: list[str]) -> LabConfig:
     """Later ones win where two name one key."""
     last = {each.partition("=")[0]: each for each in overrides}
-    return composed(list(last.values()))
+    return copy.deepcopy(composed_once(tuple(last.values())))
+
+
+@functools.cache
+def composed_once(overrides: tuple[str, ...]) -> LabConfig:
+    """Composing takes longer than most experiments of the checks."""
+    return composed(overrides)
 
 
 def tiny_world(base: list[str]) -> list[str]:
