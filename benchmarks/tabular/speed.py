@@ -58,7 +58,7 @@ def rates(found: list[dict[str, float]], clock: str) -> list[float]:
 
 def row(side: str, env: str, mine: list[dict[str, float]], theirs: list[dict[str, float]]) -> dict[str, Any]:
     cells: dict[str, Any] = {"env": env, "side": side}
-    for clock, name in (("wall_s", "steps_per_s"), ("user_s", "steps_per_user_s")):
+    for clock, name in (("wall_s", "steps_per_s"), ("cpu_s", "steps_per_cpu_s")):
         a, b = rates(mine, clock), rates(theirs, clock)
         low, high = common.interval(lambda x, y: statistics.median(x) / statistics.median(y), a, b, resamples=2000)
         cells |= {name: common.stats(a, 0), f"{name}_of_loop": f"{statistics.median(a) / statistics.median(b):.1f} "
@@ -79,8 +79,8 @@ def main() -> None:
         rows += [row(side, env, found[side], found["loop"]) for side in found]
     common.report(rows, {"trials": args.trials, "steps": f"{int(STEPS * share):,}, loop {int(LOOP_STEPS * share):,}",
                          "target": "q_learning steps_per_s >= 1,400,000",
-                         "quoted": "medians, in brackets the 95 % bootstrap interval of the median; steps_per_user_s leaves "
-                                   "out waiting for the processor on a shared machine"}, args.quick)
+                         "quoted": "medians, in brackets the 95 % bootstrap interval of the median; steps_per_cpu_s "
+                                   "leaves out waiting for the processor on a shared machine"}, args.quick)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def made(agent: str, env: str, seed: int, *overrides: str) -> Assembled:
 
 
 def train(it: Assembled, evaluate: bool = True) -> dict[str, float]:
-    """Spend the whole budget, logging each hundredth of it; the last value of each metric, wall_s and user_s."""
+    """Spend the whole budget, logging each hundredth of it; the last value of each metric, wall_s and cpu_s."""
     common.one_thread()
     runner = Runner(it.experiment, it.compute, Memory(), Periods(it.cfg.log.every or 1, NEVER, NEVER))
     if not evaluate:

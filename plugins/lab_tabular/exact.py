@@ -30,7 +30,7 @@ def policy_value(table: Table, action: np.ndarray, horizon: int) -> float:
 
 
 def backup(table: Table, value: np.ndarray, discount: float = 1.0) -> np.ndarray:
-    """[S, A] expected reward plus discounted `value` [S] of what follows (Sutton & Barto 2018, eq. 4.9)."""
+    """[S, A] expected reward plus discounted `value` [S] of what follows (Sutton & Barto 2018, eq. 4.6)."""
     future = discount * (1 - table.terminal) * value[table.next_state]
     return np.asarray((table.probability * (table.reward + future)).sum(-1))
 

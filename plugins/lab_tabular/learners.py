@@ -18,7 +18,8 @@ class QLearning(Learner):
     """Off-policy control (Watkins 1989): the value of what follows is that of the best action there.
 
     A batch of N transitions is one step: where n of them meet in one cell, its value moves 1 - (1 - rate)**n of the
-    way to the mean of their n targets, what n visits one after another would come to.
+    way to the mean of their n targets, as far as n steps one after another towards that mean would go. The rate is
+    that of the first of them.
     """
 
     saved: ClassVar[tuple[str, ...]] = ("q", "visits", "steps", "rng")

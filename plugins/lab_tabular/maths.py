@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def td_target(reward: Tensor, terminal: Tensor, future: Tensor, discount: float) -> Tensor:
-    """One-step return in reward units (Sutton & Barto 2018, eq. 6.8); a terminal state has no future.
+    """One-step return in reward units (Sutton & Barto 2018, section 6.1); a terminal state has no future.
 
     All tensors have one shape. A truncated episode is not terminal: its value is bootstrapped.
     """
@@ -13,14 +13,14 @@ def td_target(reward: Tensor, terminal: Tensor, future: Tensor, discount: float)
 
 
 def decayed(rate: float, decay: float, visit: Tensor) -> Tensor:
-    """alpha = rate / visit**decay for the first, second, ... `visit` [N] (Even-Dar & Mansour 2003, section 4)."""
+    """alpha = rate / visit**decay for the first, second, ... `visit` [N] (Even-Dar & Mansour 2003)."""
     return rate * visit ** -decay
 
 
 def repeated(rate: Tensor, times: Tensor) -> Tensor:
     """1 - (1 - rate)**times: how far `times` steps of size `rate` towards one target go, [N].
 
-    One step of this size is what `times` visits one after another come to; it never passes the target.
+    A step of this size, unlike one of times * rate, never passes the target.
     """
     return 1 - (1 - rate) ** times
 
@@ -35,5 +35,5 @@ def epsilon_greedy(values: Tensor, epsilon: float, rng: torch.Generator) -> Tens
 
 
 def expected(values: Tensor, epsilon: float) -> Tensor:
-    """Mean of `values` [N, A] under the epsilon-greedy policy (van Seijen et al. 2009, eq. 5); ties do not matter."""
+    """Mean of `values` [N, A] under the epsilon-greedy policy (Sutton & Barto 2018, eq. 6.9); ties do not matter."""
     return epsilon * values.mean(-1) + (1 - epsilon) * values.amax(-1)                      # [N]

@@ -12,8 +12,8 @@ from lab.errors import UsageError, nearest, within
 class Tabular:
     """What all four agents share. Steps are environment steps, all environments together.
 
-    The rate of the k-th visit to a (state, action) is rate / k**rate_decay, polynomial as in Even-Dar & Mansour 2003
-    (Learning Rates for Q-learning, section 4); rate_decay 0 keeps it constant.
+    The rate of the k-th visit to a (state, action) is rate / k**rate_decay, polynomial as in Even-Dar & Mansour 2003,
+    Learning Rates for Q-learning; rate_decay 0 keeps it constant.
     """
 
     name: str = "?"
@@ -25,9 +25,10 @@ class Tabular:
     epsilon_end: float = 0.05
     epsilon_steps: int = 200_000  # over which epsilon falls in a straight line
     fast_path: str = "auto"       # auto: draw steps from the transition table where it is known; never
-    bins: list[int] = field(default_factory=lambda: [8])      # of a Box: for each dimension, or one number for all
+    # of a Box; one number per dimension, or one for all
+    bins: list[int] = field(default_factory=lambda: [8])
     low: list[float] = field(default_factory=list)            # where the bins begin; empty: at the bounds of the Box
-    high: list[float] = field(default_factory=list)           # where they end; what lies beyond counts as the last bin
+    high: list[float] = field(default_factory=list)           # where they end; what lies beyond belongs to the last
 
     def __post_init__(self) -> None:
         within("agent.num_envs", self.num_envs, 1, 1_000_000)
@@ -103,7 +104,7 @@ ON_POLICY = {                     # learns about what it does: explores little, 
     "CartPole-v1": row(300_000, 0.3, 0.5, **CART_POLE),
 }
 
-SMALL = ("agent.num_envs=4", "agent.epsilon_steps=150", "agent.discount=0.9")
+SMALL = ("agent.num_envs=4", "agent.epsilon_steps=250", "agent.epsilon_end=0.1", "agent.discount=0.9")
 
 
 @hookimpl
