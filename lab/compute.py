@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -83,6 +84,16 @@ class Compute:
         else:
             self.skipped += 1
         return norm
+
+    def room(self) -> int:
+        """Bytes of memory that are free on the device; without bound where the system does not tell."""
+        if self.device.type == "cuda":
+            return torch.cuda.mem_get_info(self.device)[0]
+        try:
+            lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+            return int(lines["MemAvailable"].split()[0]) * 1024
+        except (OSError, KeyError, ValueError, IndexError):
+            return 2**63
 
     def jit(self, function: Function) -> Function:
         """Speed up a function of tensors; no autograd graph may leave it, so: one optimizer step, one function."""

@@ -1,7 +1,9 @@
 """Deep Q-learning with a target network. K gradient steps, B batch, N environments, A actions."""
 
 import copy
+import math
 
+import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch.nn.functional import one_hot, smooth_l1_loss
 
 from lab.compute import Compute
 from lab.contract import Batch, Experiment, Learner, Metrics
+from lab.envs import Envs
 from lab.errors import UsageError
 from lab.streams import Replay, Ring, Sampling
 from lab.world import World
@@ -111,11 +114,21 @@ def features(space: Space) -> tuple[list[nn.Module], tuple[int, ...]]:
     raise UsageError(f"dqn cannot see {space}; it needs Box, Discrete or MultiDiscrete observations")
 
 
+def check_room(cfg: DQN, envs: Envs, compute: Compute) -> None:
+    """Raises UsageError where the buffer would not fit into memory: it is filled long after the start."""
+    row = 2 * math.prod(envs.shape or ()) * np.dtype(envs.dtype).itemsize + 20        # obs, next_obs and four numbers
+    if cfg.buffer_size * row > compute.room():
+        raise UsageError(f"agent.buffer_size={cfg.buffer_size:,} transitions of {row:,} bytes take "
+                         f"{cfg.buffer_size * row / 1e9:.1f} GB, {compute.room() / 1e9:.1f} GB are free on "
+                         f"{compute.device}; at most {int(0.8 * compute.room() / row):,} fit")
+
+
 def build(cfg: DQN, world: World) -> Experiment:
     envs = world.envs(cfg.num_envs)
     if not isinstance(envs.action_space, Discrete):
         raise UsageError(f"dqn needs a Discrete action space; {envs.id} has {envs.action_space}. "
                          "Choose an environment with discrete actions, such as env=CartPole")
+    check_room(cfg, envs, world.compute)
     before, shape = features(envs.observation_space)
     n_actions = int(envs.action_space.n)
     q = nn.Sequential(*before, world.model(shape, n_actions)).to(world.compute.device)
