@@ -4,10 +4,13 @@ import functools
 
 import pytest
 import torch
+from lab_dqn.dqn import DeepQ
 
 from lab import meter
+from lab.errors import Diverged
 from lab.host import host
 from lab.recorder import Recorder
+from lab.streams import Replay
 from lab.testing import CHECKS, applicable, checks, kinds, maker, survivors
 
 AGENTS = host().names("agent")
@@ -90,20 +93,44 @@ def test_differences_are_named():
     assert checks.differences(state, {**state, "more": torch.ones(1)}) == ["/more"]
 
 
-BREAKS = {
-    checks.metrics_are_well_formed: lambda real: lambda self, batch: {"loss": torch.zeros(())},
-    checks.an_update_changes_the_learner: lambda real: lambda self, batch: {"loss/td": torch.zeros(())},
-    checks.same_seed_same_run: lambda real: lambda self, batch: {"loss/td": torch.tensor(float(next(COUNTER)))},
-    checks.evaluation_is_neutral: lambda real: lambda self, batch: real(self, {**batch, "reward": batch["reward"] + next(COUNTER)}),
-    checks.overfits_one_batch: lambda real: lambda self, batch: {"loss/td": torch.ones(())},
-    checks.resume_is_exact: lambda real: lambda self, batch: real(self, {**batch, "reward": batch["reward"] * self.__dict__.setdefault(
-        "mood", next(COUNTER))})}
 COUNTER = iter(range(1, 10**9))
+
+
+def counted(self):
+    """Something that no checkpoint holds."""
+    return vars(self).setdefault("mood", float(next(COUNTER)))
+
+
+def stepping(self):
+    self.steps += 1
+
+
+BREAKS = {                        # check -> the method of DQN and what it is replaced by, given the real one
+    checks.metrics_are_well_formed: ("update", lambda real: lambda self, batch: {"loss": torch.zeros(())}),
+    checks.an_update_changes_the_learner: ("update", lambda real: lambda self, batch: {"loss/td": torch.zeros(())}),
+    checks.same_seed_same_run: ("update", lambda real: lambda self, batch: {"loss/td": torch.tensor(float(next(COUNTER)))}),
+    checks.another_seed_another_run: ("state_dict", lambda real: lambda self: {}),
+    checks.evaluation_is_neutral: ("greedy", lambda real: lambda self, obs: (real(self, obs), stepping(self))[0]),
+    checks.resume_is_exact: ("goals", lambda real: lambda self, batch: real(self, batch) + 1 / counted(self)),
+    checks.saved_before_any_update: ("goals", lambda real: lambda self, batch: real(self, batch) + 1 / counted(self)),
+    checks.overfits_one_batch: ("update", lambda real: lambda self, batch: {"loss/td": torch.ones(())}),
+    checks.bf16_is_finite: ("goals", lambda real: lambda self, batch: real(self, batch) * float("nan"))}
 
 
 @pytest.mark.parametrize("check", BREAKS, ids=lambda check: check.__name__)
 def test_a_check_fails_where_the_promise_is_broken(check, tmp_path, monkeypatch):
-    from lab_dqn.dqn import DeepQ
-    monkeypatch.setattr(DeepQ, "update", BREAKS[check](DeepQ.update))
-    with pytest.raises(AssertionError):
+    name, replaced = BREAKS[check]
+    monkeypatch.setattr(DeepQ, name, replaced(getattr(DeepQ, name)))
+    with pytest.raises((AssertionError, Diverged)):
         check(made("dqn"), tmp_path)
+
+
+def test_slow_to_build_and_batches_of_another_form(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "SECONDS", 0.0)
+    with pytest.raises(AssertionError, match="building took"):
+        checks.builds_from_defaults(made("dqn"), tmp_path)
+    sample = Replay.sample
+    for batch in (lambda self: {**sample(self), "odd": torch.zeros(7)}, lambda self: setattr(self, "count", -1) or sample(self)):
+        monkeypatch.setattr(Replay, "sample", batch)
+        with pytest.raises(AssertionError, match="leading axes differ|count must grow"):
+            checks.batches_are_well_formed(made("dqn"), tmp_path)
