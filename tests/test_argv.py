@@ -7,9 +7,11 @@ from lab.errors import UsageError
 
 
 @pytest.mark.parametrize("given, repaired", [
-    ("agent=dqn", "+agent=dqn"), ("+agent=dqn", "+agent=dqn"), ("experiment=x", "+experiment=x"), ("env=gym", "env=gym"),
+    ("agent=dqn", "+agent=dqn"), ("+agent=dqn", "+agent=dqn"), ("experiment=x", "+experiment=x"),
+    ("env=gym", "env=gym"),
     ("agent.lr=1", "agent.lr=1"), ("+env.options.a=1", "+env.options.a=1"), ("seed=1e3", "seed=1000"),
-    ("budget.steps=1e6", "budget.steps=1000000"), ("budget.steps=1.5e6", "budget.steps=1500000"), ("a=1E+6", "a=1000000"),
+    ("budget.steps=1e6", "budget.steps=1000000"), ("budget.steps=1.5e6", "budget.steps=1500000"),
+    ("a=1E+6", "a=1000000"),
     ("a=-2e3", "a=-2000"), ("a=1e-3", "a=1e-3"), ("a=1.25e1", "a=1.25e1"), ("a=1e30", "a=1e30"), ("a=e6", "a=e6"),
     ("a=1_000", "a=1_000"), ("a=", "a="), ("a=b=c", "a=b=c"), ("a=[1e6]", "a=[1e6]"), ("a=1e6x", "a=1e6x")])
 def test_repaired(given, repaired):
@@ -31,7 +33,8 @@ def test_flags_are_told_from_overrides(args, flags, overrides):
 
 @pytest.mark.parametrize("arg, text", [
     ("--agent=dqn", "unknown option --agent=dqn; overrides are written KEY=VALUE"), ("-x", "unknown option -x"),
-    ("--config-path=evil", "unknown option"), ("-cn", "unknown option"), ("--experimental-rerun=run/config.pickle", "unknown option"),
+    ("--config-path=evil", "unknown option"), ("-cn", "unknown option"),
+    ("--experimental-rerun=run/config.pickle", "unknown option"),
     ("dqn", "'dqn' is neither a command nor KEY=VALUE"), ("~agent", "'~agent' is neither")])
 def test_what_cannot_be_read_is_refused(arg, text):
     with pytest.raises(UsageError, match=text):
@@ -43,7 +46,8 @@ def test_take():
     assert argv.take(["a=1"], "b") == (None, ["a=1"]) and argv.take(["b="], "b") == ("", [])
 
 
-@pytest.mark.parametrize("doubles", [["a=1", "a=2"], ["+agent=dqn", "+agent=sac"], ["a=1", "++a=2"], ["a=1", "b=1", "+a=1"]])
+@pytest.mark.parametrize("doubles", [["a=1", "a=2"], ["+agent=dqn", "+agent=sac"], ["a=1", "++a=2"],
+                                     ["a=1", "b=1", "+a=1"]])
 def test_one_key_given_twice_is_refused(doubles):
     with pytest.raises(UsageError, match="is given twice: "):
         argv.refuse_doubles(doubles)
@@ -54,8 +58,10 @@ def test_the_same_twice_is_fine():
 
 
 @pytest.mark.parametrize("overrides, jobs", [
-    (["a=1"], [["a=1"]]), (["a=1,2", "b=x"], [["a=1", "b=x"], ["a=2", "b=x"]]), (["+agent=p,q"], [["+agent=p"], ["+agent=q"]]),
-    (["a=1,2", "b=3,4"], [["a=1", "b=3"], ["a=1", "b=4"], ["a=2", "b=3"], ["a=2", "b=4"]]), (["a=[1,2]"], [["a=[1,2]"]]),
+    (["a=1"], [["a=1"]]), (["a=1,2", "b=x"], [["a=1", "b=x"], ["a=2", "b=x"]]),
+    (["+agent=p,q"], [["+agent=p"], ["+agent=q"]]),
+    (["a=1,2", "b=3,4"], [["a=1", "b=3"], ["a=1", "b=4"], ["a=2", "b=3"], ["a=2", "b=4"]]),
+    (["a=[1,2]"], [["a=[1,2]"]]),
     (["a=range(1,4)", "b=1"], [["b=1"]]), (["hydra.sweep.dir=x,y", "a=1"], [["a=1"]])])
 def test_the_jobs_of_a_sweep(overrides, jobs):
     assert list(argv.expanded(overrides)) == jobs

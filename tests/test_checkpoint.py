@@ -23,7 +23,8 @@ def same(a, b):
         return False
     if isinstance(a, torch.Tensor):
         alike = (a.dtype, a.shape) == (b.dtype, b.shape)
-        return alike and torch.equal(a.contiguous().view(-1).view(torch.uint8), b.contiguous().view(-1).view(torch.uint8))
+        return alike and torch.equal(a.contiguous().view(-1).view(torch.uint8),
+                                     b.contiguous().view(-1).view(torch.uint8))
     if isinstance(a, np.ndarray):
         return (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
     if isinstance(a, dict):
@@ -44,7 +45,8 @@ STATE = {"weight": torch.randn(3, 4), "step": 7}
 OTHER = {"weight": torch.randn(3, 4), "step": 8}
 VALUES = {
     "bf16": torch.tensor([1.5, float("nan"), -0.0], dtype=torch.bfloat16), "0-d tensor": torch.tensor(2.5),
-    "bool tensor": torch.tensor([True, False]), "int64": torch.tensor([2**62, -1]), "uint8": torch.arange(5, dtype=torch.uint8),
+    "bool tensor": torch.tensor([True, False]), "int64": torch.tensor([2**62, -1]),
+    "uint8": torch.arange(5, dtype=torch.uint8),
     "nan and inf": torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0, 1e-45]), "no rows": torch.zeros(0, 3),
     "float64": torch.tensor([math.pi], dtype=torch.float64), "generator": torch.Generator().manual_seed(1).get_state(),
     "empty dict": {}, "empty list": [], "empty tuple": (), "nested": {"a": [(1, {"b": None}), []], "c": ({},)},
@@ -54,9 +56,11 @@ VALUES = {
     "floats": [float("nan"), float("inf"), -float("inf"), -0.0, 0.1, 5e-324, 1.7976931348623157e308, 1.0],
     "text": ["", "é\n\"\0", "\ud800", "{\"tensor\": 1}"], "like a node": {"tensor": "run/x", "dict": 1},
     "f8": np.array([1.5, np.nan, -0.0]), "f4": np.ones((2, 3), np.float32), "f2": np.ones(2, np.float16),
-    "i8": np.array([-2**63]), "i1": np.array([-128], np.int8), "u1": np.arange(4, dtype=np.uint8), "u2": np.array([65535], np.uint16),
+    "i8": np.array([-2**63]), "i1": np.array([-128], np.int8), "u1": np.arange(4, dtype=np.uint8),
+    "u2": np.array([65535], np.uint16),
     "u8": np.array([2**64 - 1], np.uint64), "b1": np.array([[True], [False]]), "0-d array": np.array(2.5),
-    "0-length array": np.zeros((0, 4), np.float32), "0-d int array": np.array(3), "fortran": np.asfortranarray(np.eye(3)[:2]),
+    "0-length array": np.zeros((0, 4), np.float32), "0-d int array": np.array(3),
+    "fortran": np.asfortranarray(np.eye(3)[:2]),
     "reversed": np.arange(4)[::-1]}
 
 
@@ -68,7 +72,8 @@ def test_round_trip_keeps_types_and_bits(name, tmp_path):
 
 def test_tensors_that_share_memory_come_back_equal_and_apart(tmp_path):
     base = torch.arange(12.0).view(3, 4)
-    state = {"a": base, "b": base, "column": base[:, 1], "turned": base.T, "wide": torch.ones(1).expand(5), "part": base[1:]}
+    state = {"a": base, "b": base, "column": base[:, 1], "turned": base.T, "wide": torch.ones(1).expand(5),
+             "part": base[1:]}
     back = through_disk(state, tmp_path)
     assert same(back, state)
     back["a"].zero_()
@@ -89,7 +94,8 @@ class Odd:
     ([1, {"f": len}], "run/learner/x/1/f: a builtin_function_or_method"), ({1, 2}, "run/learner/x: a set"),
     (b"x", "run/learner/x: a bytes"), (1j, "run/learner/x: a complex"), (np.array(["a"]), "run/learner/x: a ndarray"),
     (np.array([None]), "run/learner/x: a ndarray"), (np.float32(1), "run/learner/x: a float32"),
-    (np.arange(3, dtype=">f8"), "run/learner/x: a ndarray of >f8"), (np.ones(1, np.longdouble), "run/learner/x: a ndarray of"),
+    (np.arange(3, dtype=">f8"), "run/learner/x: a ndarray of >f8"),
+    (np.ones(1, np.longdouble), "run/learner/x: a ndarray of"),
     ({(1, 2): 3}, r"run/learner/x: the key \(1, 2\)"), ({np.int64(1): 3}, "run/learner/x: the key")])
 def test_what_is_not_plain_data_is_named_and_nothing_is_written(value, text, tmp_path):
     with pytest.raises(TypeError, match=text):
@@ -118,7 +124,7 @@ def test_one_flipped_bit_is_noticed(tmp_path):
         whole = (path / name).read_bytes()
         for at in np.linspace(0, len(whole) - 1, 20).astype(int):
             (path / name).write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1:])
-            with pytest.raises(ResumeError, match=f"no checkpoint .* is intact: checkpoint 1: damaged, the content of {name}"):
+            with pytest.raises(ResumeError, match=f"is intact: checkpoint 1: damaged, the content of {name}"):
                 newest(tmp_path, print)
         (path / name).write_bytes(whole)
 
@@ -145,7 +151,8 @@ def test_none_at_all(tmp_path):
         newest(tmp_path / "absent", print)
 
 
-@pytest.mark.parametrize("manifest", ["", "[]", "3", "null", "{", '{"schema": "x"}', '{"schema": 1}', "\xff", "[" * 100_000,
+@pytest.mark.parametrize("manifest", ["", "[]", "3", "null", "{", '{"schema": "x"}', '{"schema": 1}', "\xff",
+                                      "[" * 100_000,
                                       '{"schema": 1, "sha256": []}', '{"schema": 1, "sha256": {"tree.json": 1}}'])
 def test_a_strange_manifest_is_damage(manifest, tmp_path):
     (write(tmp_path, 1, STATE, 3) / "manifest.json").write_bytes(manifest.encode("latin-1"))
@@ -184,7 +191,8 @@ def test_a_strange_tree_is_damage(tree, tmp_path):
     b"", b"x" * 100, (2**63).to_bytes(8, "little"), (10).to_bytes(8, "little") + b"{}",
     *(len(head).to_bytes(8, "little") + head for head in (
         b'{"run/weight": {"dtype": "F32", "shape": [2500000000], "data_offsets": [0, 10000000000]}}',
-        b'{"run/weight": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 0]}}', b"[]", b'{"run/weight": 3}', b"{}"))])
+        b'{"run/weight": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 0]}}', b"[]", b'{"run/weight": 3}',
+        b"{}"))])
 def test_strange_tensors_are_damage(tensors, tmp_path):
     with pytest.raises(ValueError, match="its content cannot be read"):
         read(forged(tmp_path, tensors=tensors))
@@ -194,7 +202,8 @@ class PowerCut(BaseException):
     """No code of the lab may catch it."""
 
 
-OPERATIONS = ((os, "fsync"), (os, "rename"), (os, "replace"), (shutil, "rmtree"), (Path, "mkdir"), (checkpoint, "write_file"))
+OPERATIONS = ((os, "fsync"), (os, "rename"), (os, "replace"), (shutil, "rmtree"), (Path, "mkdir"),
+              (checkpoint, "write_file"))
 
 
 def cut_before(number, monkeypatch):
@@ -258,9 +267,9 @@ def test_other_names_are_no_checkpoints(tmp_path):
     assert found(tmp_path) == []
 
 
-@pytest.mark.parametrize("number, text", [(errno.ENOSPC, r"no space to write in .*: needed \d+\.\d MB, free \d+\.\d MB"),
-                                          (errno.EDQUOT, "no space"), (errno.EFBIG, "no space"),
-                                          (errno.EACCES, "cannot write in .*: Permission denied"), (errno.EROFS, "Read-only")])
+@pytest.mark.parametrize("number, text", [
+    (errno.ENOSPC, r"no space to write in .*: needed \d+\.\d MB, free \d+\.\d MB"), (errno.EDQUOT, "no space"),
+    (errno.EFBIG, "no space"), (errno.EACCES, "cannot write in .*: Permission denied"), (errno.EROFS, "Read-only")])
 def test_a_disk_that_refuses_is_a_disk_error_and_the_last_one_stays(number, text, tmp_path, monkeypatch):
     real = checkpoint.write_file
     write(tmp_path, 1, STATE, 3)
@@ -281,7 +290,10 @@ def test_what_was_written_is_read_back(tmp_path, monkeypatch):
     """A disk that loses bytes without an error is a DiskError too."""
     real = checkpoint.write_file
     write(tmp_path, 1, STATE, 1)
-    monkeypatch.setattr(checkpoint, "write_file", lambda path, body: real(path, body[:-1] if path.name == FILES[0] else body))
+    def write_file(path, body):
+        real(path, body[:-1] if path.name == FILES[0] else body)
+
+    monkeypatch.setattr(checkpoint, "write_file", write_file)
     with pytest.raises(DiskError, match="does not match its sha256"):
         write(tmp_path, 2, OTHER, 1)
     assert same(newest(tmp_path, print)[1], STATE)

@@ -18,7 +18,7 @@ from lab.host import core_folder, host
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = Path(sys.executable).parent / "lab"
-LOADED = "import sys, lab.__main__ as m; sys.argv = ['lab', *sys.argv[1:]]; code = m.main(); print([*sys.modules], code)"
+LOADED = "import sys, lab.__main__ as m; sys.argv[0] = 'lab'; code = m.main(); print([*sys.modules], code)"
 
 
 def test_help_answers_without_torch_or_hydra(process):
@@ -47,7 +47,8 @@ def test_both_spellings_of_the_command(process, tmp_path):
 
 
 def test_a_closed_pipe_is_quiet(tmp_path):
-    done = subprocess.run(f"{sys.executable} -m lab plugins | head -1", shell=True, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(f"{sys.executable} -m lab plugins | head -1", shell=True, cwd=tmp_path, capture_output=True,
+                          text=True)
     assert done.stderr == "" and len(done.stdout.splitlines()) == 1
 
 
@@ -93,7 +94,8 @@ def test_a_sweep_with_one_bad_value_does_not_begin(dqn, tmp_path):
 
 
 @pytest.mark.parametrize("typed, offered", [
-    ("lab env=C", {"env=CartPole", "env=CliffWalking"}), ("lab +agent=dq", {"+agent=dqn"}), ("lab optimizer=s", {"optimizer=sgd"}),
+    ("lab env=C", {"env=CartPole", "env=CliffWalking"}), ("lab +agent=dq", {"+agent=dqn"}),
+    ("lab optimizer=s", {"optimizer=sgd"}),
     ("lab +agent=dqn optimizer.l", {"optimizer.lr="}), ("lab budget.s", {"budget.steps="})])
 def test_completion(typed, offered, lab, monkeypatch, tmp_path):
     monkeypatch.setenv("COMP_LINE", typed)
@@ -168,7 +170,8 @@ def test_a_wheel_works_in_any_folder(process, tmp_path):
     assert made.returncode == 0, made.stderr
     [wheel] = tmp_path.glob("pluglab-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "lab/conf/config.yaml" in names and not [name for name in names if name.startswith(("tests", "conf", "runs"))]
+    assert "lab/conf/config.yaml" in names
+    assert not [name for name in names if name.startswith(("tests", "conf", "runs"))]
     for file in (*core_folder().rglob("*.yaml"), *(ROOT / "plugins").glob("*/conf/*/*.yaml")):
         assert [name for name in names if name.endswith(file.relative_to(file.parent.parent).as_posix())], file
     site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
@@ -176,7 +179,8 @@ def test_a_wheel_works_in_any_folder(process, tmp_path):
     elsewhere.mkdir()
     code = ("import lab.__main__ as m, sys; from lab.host import core_folder, host; "
             "print(m.__file__, core_folder(), *host().folders.values(), sep='\\n'); m.main()")
-    done = process("-c", code, "+agent=dqn", "env=CartPole", "--cfg", "job", "--resolve", cwd=elsewhere, env={"PYTHONPATH": str(site)})
+    done = process("-c", code, "+agent=dqn", "env=CartPole", "--cfg", "job", "--resolve", cwd=elsewhere,
+                   env={"PYTHONPATH": str(site)})
     assert done.returncode == 0 and "id: CartPole-v1" in done.stdout, done.stderr
     places = done.stdout.splitlines()[:2 + len(host().folders)]
     assert all(place.startswith(str(site)) for place in places) and not list(elsewhere.iterdir())

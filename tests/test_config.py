@@ -1,4 +1,4 @@
-"""From words on a command line to typed values: defaults, what an agent says, and what is refused before anything runs."""
+"""From words on a command line to typed values: defaults, what an agent says, and what is refused."""
 
 import dataclasses
 from pathlib import Path
@@ -21,7 +21,7 @@ DQN = ("+agent=dqn", "env=CartPole")
 
 def words(*args):
     """As the command line does it."""
-    flags, overrides = argv.split(list(args))
+    _, overrides = argv.split(list(args))
     argv.refuse_doubles(overrides)
     return composed(overrides)
 
@@ -52,14 +52,16 @@ def test_every_agent_has_a_choice_and_a_budget():
 
 
 def test_both_ways_of_naming_the_agent():
-    assert words("agent=dqn", "env=CartPole") == words("+agent=dqn", "env=CartPole") == words("agent=dqn", "+agent=dqn", "env=CartPole")
+    assert words("agent=dqn") == words("+agent=dqn") == words("agent=dqn", "+agent=dqn")
 
 
 def test_an_agent_brings_what_goes_with_it_and_the_command_line_wins():
     cfg = words("+agent=dqn")
     assert (cfg.model.name, cfg.optimizer.name, cfg.env.id, cfg.data) == ("mlp", "adam", "CartPole-v1", None)
-    cfg = words("optimizer=sgd", "env=Acrobot", "model.hidden=[8,9]", "+agent=dqn", "optimizer.momentum=0.5", "agent.batch_size=5")
-    assert (cfg.optimizer.name, cfg.env.id, cfg.model.hidden, cfg.optimizer.momentum) == ("sgd", "Acrobot-v1", [8, 9], 0.5)
+    cfg = words("optimizer=sgd", "env=Acrobot", "model.hidden=[8,9]", "+agent=dqn", "optimizer.momentum=0.5",
+                "agent.batch_size=5")
+    assert (cfg.optimizer.name, cfg.env.id, cfg.model.hidden) == ("sgd", "Acrobot-v1", [8, 9])
+    assert cfg.optimizer.momentum == 0.5
     assert cfg.agent.batch_size == 5 and world_name(cfg) == "Acrobot-v1"
 
 
@@ -81,7 +83,8 @@ def tuned_values(*args):
     (["env=Acrobot"], (1100, 0.5, 7, [3])), (["env=gym", "env.id=Unheard-v0"], (1100, 0.5, 7, [3])),
     (["env=CartPole", "optimizer.lr=0.125", "budget.steps=50"], (50, 0.125, 9, [3])),
     (["env=CartPole", "agent.batch_size=1", "model.hidden=[1,2]"], (2200, 0.25, 1, [1, 2])),
-    (["env=CartPole", "optimizer=rmsprop"], (2200, 0.25, 9, [3])), (["env=CartPole", "optimizer=sgd"], (2200, 0.01, 9, [3]))])
+    (["env=CartPole", "optimizer=rmsprop"], (2200, 0.25, 9, [3])),
+    (["env=CartPole", "optimizer=sgd"], (2200, 0.01, 9, [3]))])
 def test_tuned_values(args, values, tuned):
     assert tuned_values(*args) == values
 
@@ -98,7 +101,8 @@ def test_what_is_not_tuned_is_the_default(tuned):
 
 @pytest.mark.parametrize("args, periods", [
     (["budget.steps=1000"], (10, 100, 100)), (["budget.steps=5"], (1, 1, 1)), (["budget.updates=3"], (22, 220, 220)),
-    (["budget.steps=1000", "log.every=7", "checkpoint.every=9"], (7, 100, 9)), (["budget.minutes=1", "env=Acrobot"], (11, 110, 110))])
+    (["budget.steps=1000", "log.every=7", "checkpoint.every=9"], (7, 100, 9)),
+    (["budget.minutes=1", "env=Acrobot"], (11, 110, 110))])
 def test_periods_are_settled_as_numbers(args, periods, tuned):
     cfg = words("+agent=dqn", *args)
     assert (cfg.log.every, cfg.evaluate.every, cfg.checkpoint.every) == periods
@@ -109,21 +113,24 @@ RECIPES = [name for group, name, _ in YAML if group == "experiment"]
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
-    recipe, same, other = words(f"experiment={name}"), words(f"+experiment={name}"), words(f"experiment={name}", "seed=9",
-                                                                                            "budget.steps=77")
+    recipe, same = words(f"experiment={name}"), words(f"+experiment={name}")
+    other = words(f"experiment={name}", "seed=9", "budget.steps=77")
     assert recipe == same and recipe.agent is not None
     assert (other.seed, other.budget.steps, other.agent) == (9, 77, recipe.agent)
 
 
 @pytest.mark.parametrize("args, text", [
-    (["+agent=dqm"], "no agent is called 'dqm'. Did you mean 'dqn'? Known: "), ([], "no agent chosen; add +agent=NAME. Known: "),
+    (["+agent=dqm"], "no agent is called 'dqm'. Did you mean 'dqn'? Known: "),
+    ([], "no agent chosen; add +agent=NAME. Known: "),
     (["+agent="], "no agent is called ''"), (["+agent=null"], "Config group override must be"),
     (["+agent=dqn", "env=Cartpol"], "no env is called 'Cartpol'. Did you mean 'CartPole'?"),
     ([*DQN, "model=mpl"], "no model is called 'mpl'. Did you mean 'mlp'?"),
     ([*DQN, "optimizer=adma"], "no optimizer is called 'adma'. Did you mean 'adam'?"),
     ([*DQN, "compute=gpu"], "no compute is called 'gpu'. Did you mean 'cpu'? Known: auto, cpu, cuda"),
-    ([*DQN, "data=digitz"], "no data is called 'digitz'"), (["experiment=nope"], "no experiment is called 'nope'. Known: "),
-    ([*DQN, "bugdet.steps=5"], "unknown key 'bugdet'. Did you mean 'budget'?"), ([*DQN, "sed=5"], "Did you mean 'seed'?"),
+    ([*DQN, "data=digitz"], "no data is called 'digitz'"),
+    (["experiment=nope"], "no experiment is called 'nope'. Known: "),
+    ([*DQN, "bugdet.steps=5"], "unknown key 'bugdet'. Did you mean 'budget'?"),
+    ([*DQN, "sed=5"], "Did you mean 'seed'?"),
     ([*DQN, "+bugdet=5"], "unknown key 'bugdet'. Did you mean 'budget'?"),
     ([*DQN, "budget.stepz=5"], "unknown key 'budget.stepz'. Did you mean 'steps'?"),
     ([*DQN, "+budget.stepz=5"], "unknown key 'budget.stepz'. Did you mean 'steps'?"),
@@ -131,14 +138,20 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
     ([*DQN, "agent.batchsize=5"], "unknown key 'agent.batchsize'. Did you mean 'batch_size'?"),
     ([*DQN, "+agent.batchsize=5"], "unknown key agent.batchsize. Did you mean 'batch_size'?"),
     ([*DQN, "+optimizer.lrr=5"], "unknown key optimizer.lrr. Did you mean 'lr'?"),
-    ([*DQN, "+env.ids=x"], "unknown key env.ids. Did you mean 'id'?"), ([*DQN, "model.hiden=[1]"], "Did you mean 'hidden'?"),
-    ([*DQN, "env.options.slippery=true"], "to add it, write +env.options.slippery="), ([*DQN, "agent.lr.x=1"], "'agent.lr'"),
+    ([*DQN, "+env.ids=x"], "unknown key env.ids. Did you mean 'id'?"),
+    ([*DQN, "model.hiden=[1]"], "Did you mean 'hidden'?"),
+    ([*DQN, "env.options.slippery=true"], "to add it, write +env.options.slippery="),
+    ([*DQN, "agent.lr.x=1"], "'agent.lr'"),
     ([*DQN, "agent.batch_size=abc"], "agent.batch_size: Value 'abc' of type 'str' could not be converted to Integer"),
-    ([*DQN, "budget.steps=1.5"], "budget.steps: Value '1.5'"), ([*DQN, "seed=null"], "seed: field 'seed' is not Optional"),
+    ([*DQN, "budget.steps=1.5"], "budget.steps: Value '1.5'"),
+    ([*DQN, "seed=null"], "seed: field 'seed' is not Optional"),
     ([*DQN, "optimizer.lr=abc"], "optimizer.lr: Value 'abc'"), ([*DQN, "model.hidden=5"], "model.hidden: "),
-    ([*DQN, "model.hidden=[a]"], "model.hidden[0]: "), ([*DQN, "budget=5"], "budget: Invalid type"), ([*DQN, "log=1"], "log: "),
-    ([*DQN, "seed=-1"], "seed is -1; expected a number from 0 to 9,223,372,036,854,775,807"), ([*DQN, "seed=1e18"], "seed: "),
-    ([*DQN, "seed=9223372036854775808"], "seed is 9223372036854775808"), ([*DQN, "budget.steps=0"], "budget.steps is 0; expected"),
+    ([*DQN, "model.hidden=[a]"], "model.hidden[0]: "), ([*DQN, "budget=5"], "budget: Invalid type"),
+    ([*DQN, "log=1"], "log: "),
+    ([*DQN, "seed=-1"], "seed is -1; expected a number from 0 to 9,223,372,036,854,775,807"),
+    ([*DQN, "seed=1e18"], "seed: "),
+    ([*DQN, "seed=9223372036854775808"], "seed is 9223372036854775808"),
+    ([*DQN, "budget.steps=0"], "budget.steps is 0; expected"),
     ([*DQN, "budget.steps=-5"], "budget.steps is -5"), ([*DQN, "budget.minutes=0"], "budget.minutes is 0.0"),
     ([*DQN, "budget.minutes=nan"], "budget.minutes is nan"), ([*DQN, "budget.updates=0"], "budget.updates is 0"),
     ([*DQN, "budget.steps=null"], "no budget: say how long to train with budget.steps="),
@@ -155,7 +168,8 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
     ([*DQN, "optimizer=sgd", "optimizer.nesterov=true"], "optimizer.nesterov=true needs optimizer.momentum above 0"),
     ([*DQN, "model.activation=rely"], "model.activation=rely is not known. Did you mean 'relu'?"),
     (["+agent=dqn", "env=gym"], "env.id is missing"), ([*DQN, "agent.name=sarsa"], "unknown key"),
-    ([*DQN, "env.name=box"], "There is no env named 'box'"), ([*DQN, "model.hidden=[1"], "no viable alternative at input '[1'"),
+    ([*DQN, "env.name=box"], "There is no env named 'box'"),
+    ([*DQN, "model.hidden=[1"], "no viable alternative at input '[1'"),
     (["+agent=dqn", "agent=sarsa"], "agent is given twice"), (["+agent=dqn,sarsa"], "Ambiguous value"),
     ([*DQN, "seed=1", "seed=2"], "seed is given twice: seed=1 and seed=2")],
     ids=lambda case: "-" if isinstance(case, str) else " ".join(case))
@@ -177,7 +191,8 @@ def test_written_and_read_again_it_is_the_same(agent):
     assert again == cfg and type(again.agent) is type(cfg.agent) and "${" not in text
 
 
-@pytest.mark.parametrize("plain", [None, 3, "x", [], {}, {"agent": 3}, {"agent": {"name": 3}}, {"agent": {"name": "dqm"}},
+@pytest.mark.parametrize("plain", [None, 3, "x", [], {}, {"agent": 3}, {"agent": {"name": 3}},
+                                   {"agent": {"name": "dqm"}},
                                    {"agent": {"name": ["dqn"]}}, {1: 2}, {"agent": {"name": "dqn"}, "budget": []}])
 def test_plain_data_of_another_shape_is_refused(plain):
     with pytest.raises(UsageError):
@@ -190,15 +205,18 @@ def saved():
 
 
 def test_a_resume_keeps_what_was_settled(saved):
-    cfg = changed(saved, ["budget.steps=5000", "optimizer.lr=0.125", "log.sinks=[]", "agent=dqn", "env.id=CartPole-v1", "seed=0"])
+    cfg = changed(saved, ["budget.steps=5000", "optimizer.lr=0.125", "log.sinks=[]", "agent=dqn", "env.id=CartPole-v1",
+                          "seed=0"])
     assert (cfg.budget.steps, cfg.optimizer.lr, cfg.log.every, cfg.checkpoint.every) == (5000, 0.125, 10, 100)
     assert saved.budget.steps == 1000
 
 
 @pytest.mark.parametrize("override, kind, text", [
     ("seed=1", ResumeError, "seed is 0 in this run and cannot become 1; start a new one for that"),
-    ("env.id=Acrobot-v1", ResumeError, "env.id is 'CartPole-v1' in this run"), ("agent=sarsa", ResumeError, "belongs to agent 'dqn'"),
-    ("+agent=sarsa", ResumeError, "belongs to agent 'dqn', not 'sarsa'"), ("model=cnn", ResumeError, "belongs to model 'mlp'"),
+    ("env.id=Acrobot-v1", ResumeError, "env.id is 'CartPole-v1' in this run"),
+    ("agent=sarsa", ResumeError, "belongs to agent 'dqn'"),
+    ("+agent=sarsa", ResumeError, "belongs to agent 'dqn', not 'sarsa'"),
+    ("model=cnn", ResumeError, "belongs to model 'mlp'"),
     ("env=gym", None, ""), ("budget.stepz=1", UsageError, "unknown key 'budget.stepz'. Did you mean 'steps'?"),
     ("bugdet=1", UsageError, "Did you mean 'budget'?"), ("budget.steps=x", UsageError, "budget.steps: Value 'x'"),
     ("budget.steps=-1", UsageError, "budget.steps is -1"), ("budget.steps=[1", UsageError, "no viable alternative")])

@@ -5,15 +5,13 @@ import sys
 from pathlib import Path
 
 import gymnasium as gym
-import lab_dqn.dqn
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from lab_dqn.dqn import DeepQ, OneHot, Scale, features, td_target
-from lab_dqn.plugin import DQN
 from torch import nn
 
+import lab_dqn.dqn
 from lab.assembly import assemble
 from lab.compose import composed
 from lab.compute import Compute
@@ -21,6 +19,8 @@ from lab.config import ComputeConfig
 from lab.errors import UsageError
 from lab.runner import Budget, Periods, Runner
 from lab.testing import maker
+from lab_dqn.dqn import DeepQ, OneHot, Scale, features, td_target
+from lab_dqn.plugin import DQN
 
 ROOT = Path(__file__).parent.parent
 NEVER = 10**9
@@ -28,7 +28,7 @@ NEVER = 10**9
 
 def test_td_target_by_hand():
     """1 + 0.5 * 4 = 3; after a terminal state only the reward is left."""
-    reward, discount, value = torch.tensor([1.0, 1.0, -2.0]), torch.tensor([0.5, 0.0, 0.25]), torch.tensor([4.0, 4.0, 8.0])
+    reward, discount, value = torch.tensor([[1.0, 1.0, -2.0], [0.5, 0.0, 0.25], [4.0, 4.0, 8.0]])
     assert td_target(reward, discount, value).tolist() == [3.0, 1.0, 0.0]
 
 
@@ -36,7 +36,8 @@ def learner(weight=((1.0, 0.0), (0.0, 1.0)), rate=0.5, **settings):
     """Q(s, a) = (weight s)[a], by default s[a]; plain gradient descent."""
     net = nn.Linear(2, len(weight), bias=False)
     net.weight.data = torch.tensor(weight)
-    return DeepQ(net, len(weight), torch.optim.SGD(net.parameters(), rate), DQN(**settings), Compute(ComputeConfig(device="cpu")))
+    return DeepQ(net, len(weight), torch.optim.SGD(net.parameters(), rate), DQN(**settings),
+                 Compute(ComputeConfig(device="cpu")))
 
 
 def batch(*rows):
@@ -54,7 +55,8 @@ def test_one_update_by_hand():
     """
     dqn = learner()
     metrics = dqn.update(batch(([1.0, 0.0], 0, 1.0, 0.5, [2.0, 6.0]), ([0.0, 2.5], 1, 3.0, 0.0, [9.0, 9.0])))
-    assert metrics["loss/td"].item() == pytest.approx((2.5 + 0.125) / 2) and metrics["q/mean"].item() == pytest.approx(1.75)
+    assert metrics["loss/td"].item() == pytest.approx((2.5 + 0.125) / 2)
+    assert metrics["q/mean"].item() == pytest.approx(1.75)
     slopes = torch.tensor([[-0.5, 0.0], [0.0, -0.25 * 2.5]])
     assert metrics["grad/norm"].item() == pytest.approx(slopes.norm().item())
     torch.testing.assert_close(dqn.q.weight.data, torch.eye(2) - 0.5 * slopes)
@@ -76,7 +78,8 @@ def random_batch(k=1, b=8, seed=0):
             "next_obs": torch.randn(k, b, 2, generator=rng)}
 
 
-@pytest.mark.parametrize("k, every, copies", [(1, 3, {3, 6, 9, 12}), (1, 1, set(range(1, 13))), (3, 4, {6, 9, 12}), (3, 6, {6, 12}),
+@pytest.mark.parametrize("k, every, copies", [(1, 3, {3, 6, 9, 12}), (1, 1, set(range(1, 13))), (3, 4, {6, 9, 12}),
+                                              (3, 6, {6, 12}),
                                               (4, 2, {4, 8, 12}), (2, 100, set())])
 def test_the_target_is_copied_when_a_multiple_is_crossed(k, every, copies):
     dqn = learner(target_every=every)
@@ -102,7 +105,8 @@ def test_several_gradient_steps_at_once_are_those_one_after_another():
 @pytest.mark.parametrize("count, epsilon", [(0, 1.0), (250, 0.775), (500, 0.55), (1000, 0.1), (10**9, 0.1)])
 def test_epsilon_falls_in_a_straight_line(count, epsilon):
     """From 1 to 0.1 in 1,000 steps. Of four actions three of four random ones are not the greedy one."""
-    dqn = learner(weight=[[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 0.0]], epsilon_start=1.0, epsilon_end=0.1, epsilon_steps=1000)
+    dqn = learner(weight=[[0.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.0, 0.0]], epsilon_start=1.0, epsilon_end=0.1,
+                  epsilon_steps=1000)
     actions = dqn.act(torch.ones(40_000, 2), count)
     share = (actions != 2).float().mean().item()
     assert share == pytest.approx(0.75 * epsilon, abs=0.01)                  # four deviations
@@ -144,8 +148,10 @@ def test_what_it_cannot_see(space):
 
 @pytest.mark.parametrize("overrides, text", [
     (["env=gym", "env.id=lab/TinyContinuous-v0"], "dqn needs a Discrete action space; lab/TinyContinuous-v0 has Box"),
-    (["env=CartPole", "agent.buffer_size=1e9", "agent.batch_size=64"], "agent.buffer_size=1,000,000,000 transitions of 52 bytes take"),
-    (["env=CartPole", "agent.num_envs=8", "agent.buffer_size=64", "agent.batch_size=2", "agent.n_steps=9"], "need at least 80")])
+    (["env=CartPole", "agent.buffer_size=1e9", "agent.batch_size=64"],
+     "agent.buffer_size=1,000,000,000 transitions of 52 bytes take"),
+    (["env=CartPole", "agent.num_envs=8", "agent.buffer_size=64", "agent.batch_size=2", "agent.n_steps=9"],
+     "need at least 80")])
 def test_what_cannot_work_is_refused(overrides, text, monkeypatch):
     monkeypatch.setattr(lab_dqn.dqn.Compute, "room", lambda self: 10**9)
     overrides = [each.replace("1e9", "1000000000") for each in overrides]
@@ -176,8 +182,9 @@ class Fork(gym.Env):
 
 
 gym.register("lab/Fork-v0", Fork, max_episode_steps=20)
-LEARNS = ("agent.num_envs=2", "agent.train_every=2", "agent.gradient_steps=1", "agent.warmup=100", "agent.batch_size=64",
-          "agent.buffer_size=5000", "agent.target_every=25", "agent.discount=0.7", "agent.epsilon_steps=1000", "model.hidden=[32]",
+LEARNS = ("agent.num_envs=2", "agent.train_every=2", "agent.gradient_steps=1", "agent.warmup=100",
+          "agent.batch_size=64", "agent.buffer_size=5000", "agent.target_every=25", "agent.discount=0.7",
+          "agent.epsilon_steps=1000", "model.hidden=[32]",
           "optimizer.lr=2e-3", "optimizer.schedule=constant", "evaluate.episodes=20")
 
 
@@ -190,13 +197,17 @@ class Nowhere:
     media = save = log
 
 
+def quiet(made):
+    return Runner(made.experiment, made.compute, Nowhere(), Periods(NEVER, NEVER, NEVER))
+
+
 @pytest.mark.parametrize("seed", [1, 2, 6])
 def test_it_learns_what_pays_later(seed):
     """300 updates. Untrained it goes astray; then every episode ends at the right end, and the values are those of the
     shortest way: 0.7**3 at the start, 1 at the last step, 0.7**2 * 0.7**3 for a first step in the wrong direction.
     """
     made = maker("dqn", "env=gym", "env.id=lab/Fork-v0")(f"seed={seed}", "agent.n_steps=1", *LEARNS)
-    at, look = Runner(made.experiment, made.compute, Nowhere(), Periods(NEVER, NEVER, NEVER)), made.experiment.evaluators["return"]
+    at, look = quiet(made), made.experiment.evaluators["return"]
     assert look()["return/mean"] < 0.5
     at.run(Budget(updates=300))
     assert look()["return/mean"] == 1.0 and look()["length/mean"] == 4.0
@@ -209,7 +220,7 @@ def test_it_learns_what_pays_later(seed):
 @pytest.mark.parametrize("n_steps", [3, 10])
 def test_it_learns_with_long_returns_too(n_steps):
     made = maker("dqn", "env=gym", "env.id=lab/Fork-v0")("seed=3", f"agent.n_steps={n_steps}", *LEARNS)
-    at, look = Runner(made.experiment, made.compute, Nowhere(), Periods(NEVER, NEVER, NEVER)), made.experiment.evaluators["return"]
+    at, look = quiet(made), made.experiment.evaluators["return"]
     at.run(Budget(updates=300))
     assert look()["return/mean"] == 1.0
 
@@ -225,7 +236,7 @@ def test_the_initial_target_is_a_copy():
 def test_one_training_step_can_be_followed():
     """Through at most 6 files and 20 functions of the project, the runner included, with CartPole's own settings."""
     made = assemble(composed(["+agent=dqn", "env=CartPole", "compute.device=cpu"]))
-    at = Runner(made.experiment, made.compute, Nowhere(), Periods(NEVER, NEVER, NEVER))
+    at = quiet(made)
     at.evaluators = at.closing = {}
     at.run(Budget(updates=3))
     seen, ours = set(), (str(ROOT / "lab"), str(ROOT / "plugins"))

@@ -64,11 +64,12 @@ def column(rows, name, i=0):
     return rows[name][:, i].flatten().tolist()
 
 
-@pytest.mark.parametrize("end, terminal", [("terminated", [0, 0, 1] * 2), ("truncated", [0] * 6), ("both", [0, 0, 1] * 2)])
+@pytest.mark.parametrize("end, terminal", [("terminated", [0, 0, 1] * 2), ("truncated", [0] * 6),
+                                           ("both", [0, 0, 1] * 2)])
 def test_ends_by_termination_and_by_truncation(end, terminal):
     rows = envs_of(Counts(end=end)).collect(zeros, 6)
     assert column(rows, "obs") == [0, 1, 2, 100, 101, 102]
-    assert column(rows, "next_obs") == [1, 2, 3, 101, 102, 103]            # the true successor, not the next episode's first
+    assert column(rows, "next_obs") == [1, 2, 3, 101, 102, 103]      # the true successor, not the next first
     assert column(rows, "reward") == [1, 2, 3, 1, 2, 3]
     assert column(rows, "terminal") == terminal and column(rows, "done") == [0, 0, 1] * 2
 
@@ -79,7 +80,8 @@ def test_rows_are_steps_by_environments():
     for call in range(2):
         rows = envs.collect(zeros, 3)
         assert {name: tuple(row.shape) for name, row in rows.items()} == {
-            "obs": (3, 2, 1), "next_obs": (3, 2, 1), "action": (3, 2), "reward": (3, 2), "terminal": (3, 2), "done": (3, 2)}
+            "obs": (3, 2, 1), "next_obs": (3, 2, 1), "action": (3, 2), "reward": (3, 2), "terminal": (3, 2),
+            "done": (3, 2)}
         assert column(rows, "obs", 0) == ([0, 1, 100], [101, 200, 201])[call]
         assert column(rows, "obs", 1) == ([0, 1, 2], [100, 101, 102])[call]
         assert column(rows, "done", 0) == ([0, 1, 0], [1, 0, 1])[call] and column(rows, "done", 1) == [0, 0, 1]
@@ -109,7 +111,8 @@ def test_every_episode_has_a_seed_of_its_own():
 def test_returns_and_lengths_of_finished_episodes_once():
     envs = envs_of(Counts(2), Counts(4))
     envs.collect(zeros, 4)                                # returns 3, 3 and 10; lengths 2, 2 and 4
-    assert envs.metrics() == {"episode/return": pytest.approx(16 / 3), "episode/length": pytest.approx(8 / 3), "episode/count": 3}
+    assert envs.metrics() == {"episode/return": pytest.approx(16 / 3), "episode/length": pytest.approx(8 / 3),
+                              "episode/count": 3}
     assert envs.metrics() == {}
     envs.collect(zeros, 1)
     assert envs.metrics() == {}
@@ -118,9 +121,9 @@ def test_returns_and_lengths_of_finished_episodes_once():
 class Shown(Counts):
     """Shows whatever sample its space gives, drawn anew at each step; takes any action."""
 
-    def __init__(self, space, action_space=spaces.Discrete(2)):
+    def __init__(self, space, action_space=None):
         super().__init__(length=5)
-        self.observation_space, self.action_space, self.shown = space, action_space, []
+        self.observation_space, self.action_space, self.shown = space, action_space or spaces.Discrete(2), []
 
     def obs(self):
         self.observation_space.seed(len(self.shown))
@@ -131,12 +134,15 @@ class Shown(Counts):
 @pytest.mark.parametrize("space, shape, dtype, flat", [
     (spaces.Box(-1, 1, (2, 3), np.float64), (2, 3), torch.float32, np.asarray),
     (spaces.Box(0, 255, (4, 4), np.uint8), (4, 4), torch.uint8, np.asarray),
-    (spaces.Box(-9, 9, (2,), np.int32), (2,), torch.int32, np.asarray), (spaces.Box(-1, 1, (), np.float32), (), torch.float32, np.asarray),
-    (spaces.Discrete(5), (), torch.int64, np.asarray), (spaces.Discrete(5, start=-2), (), torch.int64, lambda obs: obs + 2),
+    (spaces.Box(-9, 9, (2,), np.int32), (2,), torch.int32, np.asarray),
+    (spaces.Box(-1, 1, (), np.float32), (), torch.float32, np.asarray),
+    (spaces.Discrete(5), (), torch.int64, np.asarray),
+    (spaces.Discrete(5, start=-2), (), torch.int64, lambda obs: obs + 2),
     (spaces.MultiDiscrete([3, 4]), (2,), torch.int64, np.asarray),
     (spaces.MultiDiscrete([3, 4], start=[1, -1]), (2,), torch.int64, lambda obs: obs - [1, -1]),
     (spaces.MultiBinary(3), (3,), torch.int8, np.asarray),
-    (spaces.Tuple([spaces.Discrete(3), spaces.Discrete(9, start=4)]), (2,), torch.int64, lambda obs: [obs[0], obs[1] - 4]),
+    (spaces.Tuple([spaces.Discrete(3), spaces.Discrete(9, start=4)]), (2,), torch.int64,
+     lambda obs: [obs[0], obs[1] - 4]),
     (spaces.Tuple([spaces.Discrete(3), spaces.Box(0, 1, (2,), np.float32)]), (5,), torch.float32,
      lambda obs: [*np.eye(3)[obs[0]], *obs[1]]),
     (spaces.Dict(a=spaces.Box(0, 1, (2,), np.float32), b=spaces.Discrete(2)), (4,), torch.float32,
@@ -150,10 +156,11 @@ def test_observations_of_every_kind_of_space(space, shape, dtype, flat):
     np.testing.assert_allclose(rows["next_obs"][:, 0].numpy().astype(np.float64), expected[1:5], rtol=1e-6)
 
 
-@pytest.mark.parametrize("space", [spaces.Text(5), spaces.Sequence(spaces.Discrete(2)), spaces.Dict(a=spaces.Sequence(spaces.Discrete(2))),
+@pytest.mark.parametrize("space", [spaces.Text(5), spaces.Sequence(spaces.Discrete(2)),
+                                   spaces.Dict(a=spaces.Sequence(spaces.Discrete(2))),
                                    spaces.Graph(spaces.Box(0, 1, (1,)), None)])
 def test_observations_that_are_no_array_are_refused(space):
-    with pytest.raises(UsageError, match="Shown has observations .* cannot be made one array"):
+    with pytest.raises(UsageError, match=r"Shown has observations .* cannot be made one array"):
         standard(Shown(space))
 
 
@@ -195,15 +202,19 @@ STEP, RESET, AT = "step 2 of its episode 1", "step 0 of its episode 2", "step 64
 FAULTS = [
     ("obs", RuntimeError("lost a wheel"), STEP, "raised RuntimeError: lost a wheel"),
     ("obs", np.zeros(2), STEP, r"returned an observation of shape \(2,\), its space has \(1,\)"),
-    ("obs", np.float32(1), STEP, r"returned an observation of shape \(\)"), ("obs", None, STEP, "an observation of shape"),
-    ("obs", np.array(["x"]), STEP, "an observation that is no number: array"), ("obs", [None], AT, "that is not finite"),
+    ("obs", np.float32(1), STEP, r"returned an observation of shape \(\)"),
+    ("obs", None, STEP, "an observation of shape"),
+    ("obs", np.array(["x"]), STEP, "an observation that is no number: array"),
+    ("obs", [None], AT, "that is not finite"),
     ("obs", np.array([np.nan]), AT, "returned an observation that is not finite"),
     ("obs", np.array([-np.inf]), AT, "an observation that is not finite"),
-    ("reward", float("nan"), AT, "a reward that is not finite"), ("reward", np.float32("inf"), AT, "a reward that is not finite"),
+    ("reward", float("nan"), AT, "a reward that is not finite"),
+    ("reward", np.float32("inf"), AT, "a reward that is not finite"),
     ("reward", 1e300, AT, "a reward that is not finite"),      # in float32
     ("reward", "1.0", STEP, "returned the reward '1.0', a str; expected a number"),
     ("reward", np.ones(1), STEP, "returned the reward .*, a ndarray; expected a number"),
-    ("reward", None, STEP, "returned the reward None, a NoneType"), ("reward", 1j, STEP, "returned the reward 1j, a complex"),
+    ("reward", None, STEP, "returned the reward None, a NoneType"),
+    ("reward", 1j, STEP, "returned the reward 1j, a complex"),
     ("reset", ValueError("no map"), RESET, "raised ValueError in reset: no map"),
     ("reset", np.zeros((1, 1)), RESET, r"\(1, 1\) from reset, its space has"),
     ("reset", np.array(["x"]), RESET, "returned an observation that is no number from reset"),
@@ -289,7 +300,8 @@ def equal(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("kind, tier", [(TinyBox, Tier.EXACT), (TinyHidden, Tier.EPISODE_REPLAY), (TinyTired, Tier.REPLAY)])
+@pytest.mark.parametrize("kind, tier", [(TinyBox, Tier.EXACT), (TinyHidden, Tier.EPISODE_REPLAY),
+                                        (TinyTired, Tier.REPLAY)])
 def test_each_exact_tier_goes_on_to_the_bit(kind, tier, tmp_path, caplog):
     """Saved in mid-episode and twice, restored into copies that were somewhere else."""
     assert probed(kind) is tier

@@ -1,4 +1,4 @@
-"""What goes wrong is told in one paragraph, with an exit code that says of which kind, and costs as little as it can."""
+"""What goes wrong is told in one paragraph, with an exit code for its kind, and costs as little as it can."""
 
 import errno
 import fcntl
@@ -7,17 +7,17 @@ import os
 import sys
 
 import gymnasium as gym
-import lab_dqn.dqn
 import numpy as np
 import pytest
 import torch
 
+import lab_dqn.dqn
 from lab import checkpoint, run_folder
 from lab.testing.envs import TinyBox
 
 DQN, CARTPOLE = "+agent=dqn", "env=CartPole"
-SMALL = ("budget.updates=60", "agent.train_every=2", "agent.n_steps=1", "log.every=20", "checkpoint.every=40", "evaluate.every=50",
-         "hydra.run.dir=run")
+SMALL = ("budget.updates=60", "agent.train_every=2", "agent.n_steps=1", "log.every=20", "checkpoint.every=40",
+         "evaluate.every=50", "hydra.run.dir=run")
 
 
 class Fails(TinyBox):
@@ -38,7 +38,8 @@ class Fails(TinyBox):
         if self.age == 101:
             if self.what == "raises":
                 raise RuntimeError("lost a wheel")
-            obs = {"no number": np.full(2, np.nan, np.float32), "shape": np.zeros(3, np.float32), "text": np.array(["a", "b"])}.get(self.what, obs)
+            obs = {"no number": np.full(2, np.nan, np.float32), "shape": np.zeros(3, np.float32),
+                   "text": np.array(["a", "b"])}.get(self.what, obs)
             reward = {"no reward": float("nan"), "text reward": "1"}.get(self.what, reward)
         return obs, reward, terminated, self.age % 15 == 0, info
 
@@ -69,25 +70,35 @@ def kept(run):
 REFUSED = {
     "unknown agent": (["+agent=dqm"], "Did you mean 'dqn'?"), "no agent": ([CARTPOLE], "add +agent=NAME"),
     "unknown env": ([DQN, "env=Cartpole1"], "Did you mean 'CartPole'?"),
-    "unknown id": ([DQN, "env=gym", "env.id=CartPol-v1"], "no environment is registered as 'CartPol-v1'. Did you mean 'CartPole-v1'?"),
-    "old version": ([DQN, "env=gym", "env.id=Taxi-v99"], "'Taxi-v99'. Did you mean 'Taxi-v4'?"), "no id": ([DQN, "env=gym"], "env.id is missing"),
-    "unknown model": ([DQN, "model=mpl"], "Did you mean 'mlp'?"), "unknown optimizer": ([DQN, "optimizer=addam"], "Did you mean 'adam'?"),
-    "unknown key": ([DQN, "budget.step=3"], "Did you mean 'steps'?"), "wrong type": ([DQN, "agent.batch_size=many"], "Integer"),
+    "unknown id": ([DQN, "env=gym", "env.id=CartPol-v1"],
+                   "no environment is registered as 'CartPol-v1'. Did you mean 'CartPole-v1'?"),
+    "old version": ([DQN, "env=gym", "env.id=Taxi-v99"], "'Taxi-v99'. Did you mean 'Taxi-v4'?"),
+    "no id": ([DQN, "env=gym"], "env.id is missing"),
+    "unknown model": ([DQN, "model=mpl"], "Did you mean 'mlp'?"),
+    "unknown optimizer": ([DQN, "optimizer=addam"], "Did you mean 'adam'?"),
+    "unknown key": ([DQN, "budget.step=3"], "Did you mean 'steps'?"),
+    "wrong type": ([DQN, "agent.batch_size=many"], "Integer"),
     "unknown sink": ([DQN, "log.sinks=[wandb]"], "There is no sink named 'wandb'"),
     "unknown option of an env": ([DQN, CARTPOLE, "+env.options.wheels=3"], "unexpected keyword argument 'wheels'"),
     "continuous actions": ([DQN, "env=Pendulum"], "dqn needs a Discrete action space; Pendulum-v1 has Box"),
-    "continuous actions in a table": (["+agent=q_learning", "env=Pendulum"], "q_learning needs a Discrete action space"),
-    "boxes in a table": (["+agent=q_learning", "env=CartPole", "agent.low=[]", "agent.high=[]"], "cannot be cut into bins"),
+    "continuous actions in a table": (["+agent=q_learning", "env=Pendulum"],
+                                      "q_learning needs a Discrete action space"),
+    "boxes in a table": (["+agent=q_learning", "env=CartPole", "agent.low=[]", "agent.high=[]"],
+                         "cannot be cut into bins"),
     "no env": ([DQN, "env=none"], "dqn learns from an environment: add env=NAME"),
     "no model": ([DQN, "model=none"], "dqn needs a model of role 'net', came none; add model=NAME, one of: "),
     "no optimizer": ([DQN, "optimizer=none"], "dqn needs an optimizer: add optimizer=NAME"),
-    "zero budget": ([DQN, "budget.steps=0"], "budget.steps is 0"), "negative budget": ([DQN, "budget.updates=-1"], "budget.updates is -1"),
+    "zero budget": ([DQN, "budget.steps=0"], "budget.steps is 0"),
+    "negative budget": ([DQN, "budget.updates=-1"], "budget.updates is -1"),
     "epochs of an env": ([DQN, "budget.epochs=3"], "an environment has no epochs"),
     "learning rate": ([DQN, "optimizer.lr=-0.1"], "optimizer.lr is -0.1"), "seed": ([DQN, "seed=-1"], "seed is -1"),
-    "device": ([DQN, "compute.device=cuda:77"], "this machine offers"), "no device": ([DQN, "compute.device=tpu"], "is not a device"),
+    "device": ([DQN, "compute.device=cuda:77"], "this machine offers"),
+    "no device": ([DQN, "compute.device=tpu"], "is not a device"),
     "graphs without CUDA": ([DQN, "compute.device=cpu", "compute.jit=graph"], "needs a CUDA device"),
-    "two flags": ([DQN, "--cfgs"], "unknown option --cfgs"), "no name": ([DQN, "hydra.run.dir="], "is not a folder name"),
-    "a long name": ([DQN, f"hydra.run.dir={'x' * 300}"], "is not a folder name"), "a line in a name": ([DQN, "hydra.run.dir=a\nb"], "not a folder"),
+    "unknown flag": ([DQN, "--cfgs"], "unknown option --cfgs"),
+    "no name": ([DQN, "hydra.run.dir="], "is not a folder name"),
+    "a long name": ([DQN, f"hydra.run.dir={'x' * 300}"], "is not a folder name"),
+    "a line in a name": ([DQN, "hydra.run.dir=a\nb"], "not a folder"),
     "two agents": ([DQN, "agent=sarsa"], "agent is given twice")}
 
 
@@ -100,7 +111,8 @@ def test_refused_before_anything_is_created(name, lab, tmp_path):
 
 
 @pytest.mark.parametrize("module, args, extra", [
-    ("Box2D", ["env=LunarLander"], 'pip install "pluglab[box2d]"'), ("ale_py", ["env=gym", "env.id=ALE/Pong-v5"], 'pip install "pluglab[atari]"'),
+    ("Box2D", ["env=LunarLander"], 'pip install "pluglab[box2d]"'),
+    ("ale_py", ["env=gym", "env.id=ALE/Pong-v5"], 'pip install "pluglab[atari]"'),
     ("minatar.gym", ["env=gym", "env.id=MinAtar/Breakout-v1"], 'pip install "pluglab[minatar]"')])
 def test_a_missing_family_names_its_extra(module, args, extra, lab, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, module, None)
@@ -119,7 +131,8 @@ def test_a_plugin_that_cannot_build_is_its_own_mistake(dqn, monkeypatch, tmp_pat
 @pytest.mark.parametrize("what, text", [
     ("raises", "raised RuntimeError: lost a wheel"), ("raises in reset", "raised RuntimeError in reset: no map"),
     ("no number", "an observation that is not finite"), ("shape", "an observation of shape (3,), its space has (2,)"),
-    ("text", "an observation that is no number"), ("no reward", "a reward that is not finite"), ("text reward", "the reward '1', a str")])
+    ("text", "an observation that is no number"), ("no reward", "a reward that is not finite"),
+    ("text reward", "the reward '1', a str")])
 def test_an_environment_that_fails(what, text, dqn, lab, tmp_path):
     """The learner is saved as it was, and the run goes on with a new episode: once, since this one fails again."""
     run = tmp_path / "run"
@@ -135,7 +148,11 @@ def test_an_environment_that_fails(what, text, dqn, lab, tmp_path):
 
 def test_an_agent_that_raises(dqn, monkeypatch, tmp_path):
     update = lab_dqn.dqn.DeepQ.update
-    monkeypatch.setattr(lab_dqn.dqn.DeepQ, "update", lambda self, batch: update(self, batch) if self.steps < 30 else batch["oops"])
+
+    def failing(self, batch):
+        return update(self, batch) if self.steps < 30 else batch["oops"]
+
+    monkeypatch.setattr(lab_dqn.dqn.DeepQ, "update", failing)
     code, _, err = dqn(*SMALL)
     assert code == 1 and told(err, "dqn failed: KeyError: 'oops'", "The last checkpoint is of ", "resume=run")
     assert about(tmp_path / "run")["status"] == "failed" and "KeyError" in (tmp_path / "run/error.txt").read_text()
@@ -151,7 +168,8 @@ def test_a_loss_that_is_not_finite(dqn, monkeypatch, tmp_path):
 
     monkeypatch.setattr(lab_dqn.dqn.DeepQ, "goals", poisoned)
     code, _, err = dqn(*SMALL, "agent.gradient_steps=1")
-    assert code == 3 and told(err, "loss/td was not finite at update 34", "Try a smaller learning rate: ", "optimizer.lr=")
+    assert code == 3
+    assert told(err, "loss/td was not finite at update 34", "Try a smaller learning rate: ", "optimizer.lr=")
     assert about(run)["status"] == "diverged" and "Diverged" in (run / "error.txt").read_text()
     assert all(line["updates"] <= 33 for line in lines(run))
     assert len(weights) > 34 and all(map(torch.equal, weights[-1], weights[33]))
@@ -193,7 +211,8 @@ def test_a_full_disk_is_a_warning_once_and_the_end_the_second_time(dqn, full, tm
         full(nth(2, 3))
         code, _, err = dqn(*SMALL)
     run = tmp_path / "run"
-    assert code == 5 and told(err, "no space to write in run/checkpoints: needed ", "is kept. Make space, then resume=run")
+    assert code == 5
+    assert told(err, "no space to write in run/checkpoints: needed ", "is kept. Make space, then resume=run")
     assert err.count("going on until the next one") == 1 and about(run)["status"] == "failed"
     assert len(kept(run)) == 2 and "DiskError" in (run / "error.txt").read_text()
     monkeypatch.undo(), monkeypatch.chdir(tmp_path)
@@ -204,13 +223,15 @@ def test_a_full_disk_is_a_warning_once_and_the_end_the_second_time(dqn, full, tm
 def test_a_disk_that_was_full_for_a_while(dqn, full, tmp_path):
     full(nth(1, 3))
     code, _, err = dqn(*SMALL)
-    assert code == 0 and err.count("going on until the next one") == 2 and about(tmp_path / "run")["status"] == "finished"
+    assert code == 0 and err.count("going on until the next one") == 2
+    assert about(tmp_path / "run")["status"] == "finished"
 
 
 def test_a_disk_that_cannot_hold_the_first_checkpoint(dqn, full, tmp_path):
     full(nth(0))
     code, _, err = dqn(*SMALL)
-    assert code == 5 and told(err, "no space to write in run/checkpoints", "there is none before") and about(tmp_path / "run")["status"] == "failed"
+    assert code == 5 and told(err, "no space to write in run/checkpoints", "there is none before")
+    assert about(tmp_path / "run")["status"] == "failed"
     assert not lines(tmp_path / "run")
 
 
@@ -294,16 +315,20 @@ def test_refused_resumes_change_nothing(run, lab, tmp_path):
     """Of no run, of another agent, with what does not fit, with damaged checkpoints only."""
     before = contents(run)
     for args, code, text in (
-            (["resume=nowhere"], 4, "nowhere is not a run folder: it does not exist"), (["resume=."], 4, "it has no readable run.json"),
+            (["resume=nowhere"], 4, "nowhere is not a run folder: it does not exist"),
+            (["resume=."], 4, "it has no readable run.json"),
             (["resume=run", "+agent=sarsa"], 4, "this run belongs to agent 'dqn', not 'sarsa'"),
             (["resume=run", "seed=3"], 4, "seed is 0 in this run and cannot become 3"),
             (["resume=run", "env.id=Acrobot-v1"], 4, "env.id is 'CartPole-v1' in this run"),
-            (["resume=run", "model.hidden=[17]"], 4, "does not fit this code and config: Error(s) in loading state_dict"),
+            (["resume=run", "model.hidden=[17]"], 4,
+             "does not fit this code and config: Error(s) in loading state_dict"),
             (["resume=run", "agent.num_envs=3"], 4, "it holds 1 environments and this run has 3"),
             (["resume=run", "agent.buffer_size=200"], 4, "it holds 100 rows, with which a buffer of 200 cannot go on"),
             (["resume=run", "optimizer=sgd"], 4, "this run belongs to optimizer 'adam'"),
-            (["resume=run", "budget.stepz=3"], 2, "Did you mean 'steps'?"), (["resume=run", "budget.updates=-3"], 2, "budget.updates is -3"),
-            (["resume=run", "compute.device=cuda:9"], 2, "this machine offers"), (["resume=run", "--help"], 2, "takes no flags"),
+            (["resume=run", "budget.stepz=3"], 2, "Did you mean 'steps'?"),
+            (["resume=run", "budget.updates=-3"], 2, "budget.updates is -3"),
+            (["resume=run", "compute.device=cuda:9"], 2, "this machine offers"),
+            (["resume=run", "--help"], 2, "takes no flags"),
             (["resume=run", "seed=0", "seed=1"], 2, "seed is given twice")):
         got, _, err = lab(*args)
         assert got == code and told(err, text), err

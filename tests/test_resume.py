@@ -8,18 +8,19 @@ import subprocess
 import sys
 import time
 
-import lab_dqn.dqn
 import pytest
 import torch
 from conftest import QUICK
 from test_checkpoint import same
 
+import lab_dqn.dqn
 from lab import checkpoint, evaluate, signals
 from lab.__main__ import main
 
 RUN = ("+agent=dqn", *QUICK, "agent.train_every=2", "agent.n_steps=2", "log.every=40", "checkpoint.every=150",
        "evaluate.every=300", "seed=5", "optimizer.schedule=constant")
 UPDATES = 400
+CLOCK = ("time/", "system/")      # groups of metrics that depend on the clock or the machine
 WHOLE = (*RUN, f"budget.updates={UPDATES}")
 
 
@@ -27,14 +28,14 @@ def lines(run, clock=False):
     """What was logged, without what depends on the clock."""
     found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines() if line.endswith("}")]
     return [(line["count"], line["updates"], {name: value for name, value in line["metrics"].items()
-                                              if clock or not name.startswith(("time/", "system/"))}) for line in found]
+                                              if clock or not name.startswith(CLOCK)}) for line in found]
 
 
 def last(run):
     """The newest checkpoint, without what depends on the clock."""
     at, state = checkpoint.newest(run / "checkpoints", pytest.fail)
     state["runner"].pop("seconds")
-    state["final"] = {name: value for name, value in state["final"].items() if not name.startswith(("time/", "system/"))}
+    state["final"] = {name: value for name, value in state["final"].items() if not name.startswith(CLOCK)}
     return checkpoint.count_of(at), state
 
 
@@ -110,14 +111,16 @@ def test_killed_then_saved_on_request_then_stopped_twice(whole, start, lab, tmp_
     wait(process, lambda: len(lines(run)) > logged)
     process.send_signal(signal.SIGTERM)
     said = process.communicate()[1]
-    assert process.returncode == 143 and "stopped by SIGTERM at " in said and "saved. Go on with: python -m lab resume=run" in said
+    assert process.returncode == 143 and "stopped by SIGTERM at " in said
+    assert "saved. Go on with: python -m lab resume=run" in said
     assert "Traceback" not in said and about(run)["status"] == "stopped" and not (run / ".lock").exists()
 
     process, logged = start("resume=run"), len(lines(run))
     wait(process, lambda: len(lines(run)) > logged + 1)
     process.send_signal(signal.SIGINT)
     said = process.communicate()[1]
-    assert process.returncode == 130 and "stopped by SIGINT at " in said and "Go on with: python -m lab resume=run" in said
+    assert process.returncode == 130 and "stopped by SIGINT at " in said
+    assert "Go on with: python -m lab resume=run" in said
     assert about(run)["updates"] < UPDATES
 
     code, _, err = lab("resume=run", "checkpoint.every=150")
@@ -139,14 +142,17 @@ def sending(monkeypatch, owner, name, number, when):
 
 @pytest.mark.parametrize("owner, name, when", [
     (lab_dqn.dqn.DeepQ, "update", 1), (lab_dqn.dqn.DeepQ, "update", 111), (lab_dqn.dqn.DeepQ, "act", 3),
-    (evaluate.EpisodeReturn, "play", 1), (evaluate.EpisodeReturn, "play", 3), (checkpoint, "write", 1), (checkpoint, "write", 4)],
-    ids=["the first update", "an update", "the warm-up", "an evaluation", "the last evaluation", "the first save", "a save"])
+    (evaluate.EpisodeReturn, "play", 1), (evaluate.EpisodeReturn, "play", 3), (checkpoint, "write", 1),
+    (checkpoint, "write", 4)],
+    ids=["the first update", "an update", "the warm-up", "an evaluation", "the last evaluation", "the first save",
+         "a save"])
 def test_a_stop_at_any_moment_is_seen_and_costs_nothing(owner, name, when, whole, lab, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         sending(patch, owner, name, signal.SIGTERM, when)
         code, _, err = lab(*WHOLE, "hydra.run.dir=run")
     run = tmp_path / "run"
-    assert code == 143 and err.splitlines()[-1].startswith("lab: stopped by SIGTERM at ") and about(run)["status"] == "stopped"
+    assert code == 143 and err.splitlines()[-1].startswith("lab: stopped by SIGTERM at ")
+    assert about(run)["status"] == "stopped"
     assert about(run)["count"] == last(run)[0]
     code, _, err = lab("resume=run")
     assert code == 0 and ended_alike(run, whole), err
@@ -210,7 +216,8 @@ def test_the_newest_checkpoint_is_damaged(whole, lab):
         out.write('{"count": 99999, "upda')               # the power went in the midst of a line
     code, _, err = lab("resume=whole")
     a, b = checkpoint.count_of(newest), checkpoint.count_of(older)
-    assert code == 0 and f"checkpoint {a}: damaged, the content of tensors.safetensors does not match its sha256; using {b}" in err
+    assert code == 0
+    assert f"checkpoint {a}: damaged, the content of tensors.safetensors does not match its sha256; using {b}" in err
     assert same(last(whole)[1], expected) and lines(whole) == logged
 
 

@@ -108,7 +108,7 @@ def test_the_first_multiple_after_a_count():
 
 
 def test_log_then_evaluate_then_save_each_when_a_multiple_is_crossed():
-    """Counts are 3, 6, 9, ...: a multiple of 5 is crossed at 6, 12, 15, 21, ...; each thing happens once per crossing."""
+    """Counts are 3, 6, 9, ...: a multiple of 5 is crossed at 6, 12, 15, 21, ...; all happens once per crossing."""
     at, record = toy((5, 10, 10), {"value": lambda: {"value": 1.0}})
     at.run(Budget(steps=33))
     seen = [(what, count, (value or {}).keys() >= {"eval/value"}) for what, count, _, value in record]
@@ -359,7 +359,7 @@ def test_evaluation_is_not_noticed():
 
 
 def test_an_evaluator_that_raises_ends_the_run_and_leaves_the_generators():
-    at, record = toy((NEVER, 6, NEVER), {"bad": raising})
+    at, _ = toy((NEVER, 6, NEVER), {"bad": raising})
     torch.manual_seed(5)
     with pytest.raises(ValueError, match="the evaluator"):
         at.run(Budget(steps=30))

@@ -40,7 +40,8 @@ class Whole(Saved):
 
 
 def seen(whole):
-    return [*whole.net.state_dict().values(), whole.part.weight, torch.tensor(whole.part.notes), whole.parts["b"], whole.window,
+    return [*whole.net.state_dict().values(), whole.part.weight, torch.tensor(whole.part.notes), whole.parts["b"],
+            whole.window,
             torch.from_numpy(whole.table), torch.rand(3, generator=whole.rng)]
 
 
@@ -48,7 +49,7 @@ def test_everything_declared_goes_on_as_it_would_have():
     old, new = Whole(1), Whole(2)
     for _ in range(3):
         old.work()
-    new.load_state_dict(copy.deepcopy(old.state_dict()))      # as a disk does: an optimizer keeps the tensors it is given
+    new.load_state_dict(copy.deepcopy(old.state_dict()))      # as a disk does: an optimizer keeps what it is given
     for _ in range(3):
         old.work(), new.work()
     assert all(map(torch.equal, seen(old), seen(new))) and new.parts["a"].count == 6
@@ -60,7 +61,8 @@ def test_restored_in_place_and_independent_of_its_source():
     held = new.net.weight, new.part, new.part.weight, new.rng, new.parts, new.parts["a"], new.parts["b"], new.optimizer
     new.load_state_dict(old.state_dict())
     now = new.net.weight, new.part, new.part.weight, new.rng, new.parts, new.parts["a"], new.parts["b"], new.optimizer
-    assert [a is b for a, b in zip(held, now, strict=True)] == [True] * 4 + [False] + [True] * 3      # a dict may be new
+    kept = [a is b for a, b in zip(held, now, strict=True)]
+    assert kept == [True] * 4 + [False] + [True] * 3      # a dict may be new
     expected = [each.clone() for each in seen(new)]
     new.load_state_dict(old.state_dict())
     for _ in range(3):

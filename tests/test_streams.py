@@ -31,8 +31,10 @@ def held(ring):
 
 
 @pytest.mark.parametrize("pushes, left", [
-    ((3,), [0, 1, 2]), ((5,), [0, 1, 2, 3, 4]), ((3, 3), [1, 2, 3, 4, 5]), ((5, 1), [1, 2, 3, 4, 5]), ((4, 5), [4, 5, 6, 7, 8]),
-    ((1,) * 13, [8, 9, 10, 11, 12]), ((12,), [7, 8, 9, 10, 11]), ((3, 12), [10, 11, 12, 13, 14]), ((2, 3, 4), [4, 5, 6, 7, 8])])
+    ((3,), [0, 1, 2]), ((5,), [0, 1, 2, 3, 4]), ((3, 3), [1, 2, 3, 4, 5]), ((5, 1), [1, 2, 3, 4, 5]),
+    ((4, 5), [4, 5, 6, 7, 8]),
+    ((1,) * 13, [8, 9, 10, 11, 12]), ((12,), [7, 8, 9, 10, 11]), ((3, 12), [10, 11, 12, 13, 14]),
+    ((2, 3, 4), [4, 5, 6, 7, 8])])
 def test_the_newest_are_kept(pushes, left):
     ring, pushed = Ring(5, CPU), 0
     for n in pushes:
@@ -114,7 +116,7 @@ def test_batches_begin_after_the_warm_up_and_come_every_so_often(every, warmup, 
     ([1, 0, 0], [1, 0, 0], 1, 0, 0), ([0, 0, 0], [0, 1, 0], 1 + 2 / 2, 1 / 4, 1), ([0, 0, 0], [1, 1, 0], 1, 1 / 2, 0),
     ([0, 0, 1], [0, 0, 1], 3, 0, 2), ([0, 1, 1], [1, 1, 1], 1, 1 / 2, 0)])
 def test_n_steps_by_hand(terminal, done, reward, discount, last):
-    """Rewards 1, 2, 4 and a discount of a half: summed up to the end of the episode; what follows a terminal counts 0."""
+    """Rewards 1, 2, 4, a discount of a half: summed to the end of the episode; what follows a terminal counts 0."""
     columns = [torch.tensor([values], dtype=torch.float32).T.expand(3, 5) for values in ([1, 2, 4], terminal, done)]
     summed, factor, index = n_step(*columns, 0.5)
     assert summed.tolist() == [reward] * 5 and factor.tolist() == [discount] * 5 and index.tolist() == [last] * 5
@@ -131,7 +133,8 @@ def test_samples_are_n_steps_of_one_copy_in_one_episode(end, n_steps):
         t = batch["obs"] % 100
         n = torch.minimum(4 - t, torch.tensor(float(n_steps)))
         assert torch.equal(batch["next_obs"], batch["obs"] + n)
-        assert batch["reward"].tolist() == [sum((s + i + 1) / 2**i for i in range(int(m))) for s, m in zip(t, n, strict=True)]
+        returns = [sum((s + i + 1) / 2**i for i in range(int(m))) for s, m in zip(t, n, strict=True)]
+        assert batch["reward"].tolist() == returns
         over = (t + n == 4) & (end == "terminated")
         assert torch.equal(batch["discount"], torch.where(over, 0.0, 0.5**n))
         seen += (stream.ring.rows["obs"].max() - batch["obs"]).tolist()
@@ -163,7 +166,8 @@ def test_copies_are_interleaved_and_each_row_is_one_transition():
         assert (ring["obs"][i::2][1:] - ring["obs"][i::2][:-1]).min() >= 1                # in the order of time
 
 
-@pytest.mark.parametrize("space, dtype", [(spaces.Box(-1, 1, (2,), "float64"), torch.float32), (spaces.Discrete(5), torch.int64),
+@pytest.mark.parametrize("space, dtype", [(spaces.Box(-1, 1, (2,), "float64"), torch.float32),
+                                          (spaces.Discrete(5), torch.int64),
                                           (spaces.Box(0, 255, (4, 4), "uint8"), torch.uint8)])
 def test_rows_keep_their_types_through_a_checkpoint(space, dtype, tmp_path):
     stream = replay(envs_of(Shown(space)))
