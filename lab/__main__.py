@@ -28,6 +28,8 @@ def main() -> int:
             raise
         print(f"lab: {' '.join(str(error).split())}", file=sys.stderr)      # others' messages may have many lines
         return error.exit_code
+    except KeyboardInterrupt:         # before or after the stretch in which a stop is saved first
+        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

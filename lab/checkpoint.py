@@ -92,7 +92,7 @@ def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
         need = sum(map(len, data.values()))
         shutil.rmtree(part, ignore_errors=True)
         raise disk_error(error, folder, need) from error
-    for old in found(folder)[keep:]:
+    for old in [each for each in found(folder) if each != final][keep - 1:]:
         shutil.rmtree(old, ignore_errors=True)
     return final
 

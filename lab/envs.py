@@ -58,6 +58,7 @@ class Envs(Saved):
         start = getattr(self.observation_space, "start", 0)
         self.start = start if np.any(start) else None     # integer observations count from here; ours from 0
         self.episodes, self.returns, self.lengths = [0] * n, [0.0] * n, [0] * n
+        self.lost: list[int] = []                         # copies whose episode a resume could not bring back
         self.finished: list[tuple[float, int]] = []       # (return, length) of episodes not yet reported
         self.recorder = Recorder(self.envs, make, self.seed, tier)
         self.obs = np.zeros((n, *(self.shape or ())), self.dtype)            # [N, ...] where to act next
@@ -81,7 +82,7 @@ class Envs(Saved):
                 "terminal": np.zeros(shape, np.float32), "done": np.zeros(shape, np.float32)}
         for t in range(steps):
             rows["obs"][t] = self.obs
-            actions.append(act(torch.from_numpy(self.obs).to(device), count + t * self.n))       # [N, ...]
+            actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
             self.step(actions[t], rows, t)
         self.check(rows, count)
         batch = {"action": torch.stack(actions)}
@@ -161,9 +162,11 @@ class Envs(Saved):
         if (n := len(state["episodes"])) != self.n:
             raise ValueError(f"it holds {n} environments and this run has {self.n}")
         super().load_state_dict(state)
-        held = [self.restore(i) for i in range(self.n)]
-        if lost := held.count(False):
-            LOG.warning("%d of %d environments begin a new episode: %s", lost, self.n, self.recorder.describe())
+        self.lost = [i for i in range(self.n) if not self.restore(i)]
+        if self.lost:
+            boundary = self.recorder.level is Tier.BOUNDARY
+            why = self.recorder.describe() if boundary else "theirs could not be brought back"
+            LOG.warning("%d of %d environments begin a new episode: %s", len(self.lost), self.n, why)
 
     def restore(self, i: int) -> bool:
         """Bring copy `i` back into its episode; where that cannot be, begin the next one."""

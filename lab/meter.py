@@ -1,5 +1,8 @@
 """Means of metrics: kept on the device, read once per log. R rows, M metrics."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -19,6 +22,10 @@ class Meter(Saved):
         self.pending: list[Metrics] = []                  # the others: the loop appends to it, and calls `fold` at FOLD
         self.total: Tensor | None = None                  # [M] sums, float64
         self.bad: Tensor | None = None                    # [M] first row of the window that was not finite, or inf
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.total = None if self.total is None else self.total.to(self.device)
 
     @property
     def names(self) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ class RunFolder:
         if link := next((each for each in self.path.rglob("*") if each.is_symlink()), None):
             raise ResumeError(f"{link} is a link, and the lab writes in no other place: put what it names there")
         path = self.path / ".lock"
+        while not self.locked(path):      # who held it has removed it meanwhile: lock the one that is there now
+            os.close(self.lock)
+        os.ftruncate(self.lock, 0)
+        os.pwrite(self.lock, f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}".encode(), 0)
+        return self
+
+    def locked(self, path: Path) -> bool:
+        """Lock the file; whether it is still the one at `path`. Raises RunInUse and DiskError."""
         try:
             self.lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
@@ -53,9 +62,7 @@ class RunFolder:
             raise RunInUse(f"{self.path} is in use by {owner or 'another process'}; stop that one first") from None
         except OSError:
             self.say(f"{self.path} is on a file system without locks: start no second process on it")
-        os.ftruncate(self.lock, 0)
-        os.pwrite(self.lock, f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}".encode(), 0)
-        return self
+        return path.exists() and os.path.samestat(os.fstat(self.lock), path.stat())
 
     def __exit__(self, *failure: object) -> None:
         (self.path / ".lock").unlink(missing_ok=True)
@@ -79,11 +86,14 @@ class RunFolder:
 
     def append(self, line: str) -> None:
         """A full disk costs no training: the lines are held, with one warning, and written when there is space."""
+        size = self.metrics_file.stat().st_size if self.metrics_file.exists() else 0
         try:
             with open(self.metrics_file, "a") as out:
                 out.write("".join(f"{each}\n" for each in [*self.held, line]))
             self.held = []
         except OSError as error:
+            with suppress(OSError):
+                os.truncate(self.metrics_file, size)      # half a line would hide all that follow it
             if not self.held:
                 self.say(f"{checkpoint.disk_error(error, self.path)}; metrics are held in memory until there is space")
             self.held = [*self.held, line][-HELD:]
@@ -102,6 +112,12 @@ class RunFolder:
                 raise DiskError(f"{error}; {advice}. Make space, then resume={self.path}") from error
             self.say(f"{error}; {advice}; going on until the next one")
 
+    def must_be_saved(self) -> None:
+        """Raises DiskError where the last checkpoint could not be written."""
+        if self.failed_saves:
+            raise DiskError(f"the last checkpoint could not be written in {self.checkpoints}. Make space, then "
+                            f"resume={self.path}")
+
     def sync_metrics(self) -> None:
         if self.metrics_file.exists() and not self.held:
             with open(self.metrics_file, "rb") as file:
@@ -112,8 +128,11 @@ class RunFolder:
         kept = [line for line in records(self.path) if line["updates"] <= updates]
         body = "".join(f"{json.dumps(line)}\n" for line in kept)
         part = self.path / ".metrics.part"
-        checkpoint.write_file(part, body.encode())
-        os.replace(part, self.metrics_file)
+        try:
+            checkpoint.write_file(part, body.encode())
+            os.replace(part, self.metrics_file)
+        except OSError as error:
+            raise checkpoint.disk_error(error, self.path, len(body)) from error
 
     def write_json(self, name: str, content: Any) -> None:
         self.write_text(name, json.dumps(content, indent=2, default=str) + "\n")

@@ -7,7 +7,8 @@
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -135,7 +136,7 @@ class Runner:
     def evaluate(self, evaluators: Mapping[str, Evaluator]) -> None:
         """Whatever an evaluator draws or computes, training never notices."""
         found: dict[str, Any] = {}
-        with torch.no_grad(), frozen_rng():
+        with torch.no_grad(), frozen_rng(), evaluating(self.learner):
             for evaluator in evaluators.values():
                 found |= {f"eval/{name}": value for name, value in evaluator().items()}
         media = {name: value for name, value in found.items() if isinstance(value, np.ndarray | torch.Tensor)}
@@ -165,9 +166,26 @@ class Runner:
             setattr(self, name, state["runner"][name])
         for part in ("learner", "stream", "meter"):
             getattr(self, part).load_state_dict(state[part])
+        count, periods = self.stream.count, self.periods          # a shorter period takes hold at once
+        self.next_log = min(self.next_log, after(count, periods.log))
+        self.next_evaluate = min(self.next_evaluate, after(count, periods.evaluate))
+        self.next_save = min(self.next_save, after(count, periods.save))
         self.final = {name: float(value) for name, value in state["final"].items()}
         self.logged = (self.stream.count, self.seconds)
         set_rng_state(state["rng"])              # last: nothing restored after it may draw
+
+
+@contextmanager
+def evaluating(learner: object) -> Iterator[None]:
+    """Batch statistics and dropout stand still meanwhile."""
+    modules = [each for each in vars(learner).values() if isinstance(each, torch.nn.Module) and each.training]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.train()
 
 
 def after(count: int, period: int) -> int:

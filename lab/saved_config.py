@@ -78,10 +78,12 @@ def change(plain: dict[str, Any], key: str, value: Any) -> None:
             return
         raise ResumeError(f"this run belongs to {key} {chosen!r}, not {value!r}; start a new one for that")
     *parents, last = key.split(".")
+    if parents in ([group] for group in GROUPS) and last == "name":
+        return change(plain, parents[0], value)
     node: Any = plain
     for parent in parents:
         node = node.get(parent) if isinstance(node, dict) else None
-    if not isinstance(node, dict) or last not in node:
+    if not isinstance(node, dict) or (last not in node and parents != ["env", "options"]):
         raise UsageError(f"unknown key {key!r}. {nearest(last, node if isinstance(node, dict) else plain)}")
     if key in FIXED and node[last] != value:
         raise ResumeError(f"{key} is {node[last]!r} in this run and cannot become {value!r}; start a new one for that")

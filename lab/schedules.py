@@ -31,8 +31,6 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
 
     It climbs in equal steps to its full size, which it reaches after `warmup`; `shape` counts from the first step too.
     """
-    if cfg.schedule == "constant" and not cfg.warmup:
-        return optimizer
     shape = SHAPES[cfg.schedule]
 
     def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:

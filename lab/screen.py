@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 
@@ -19,7 +19,8 @@ class Screen(logging.Handler):
         if self.progress is not None:
             self.progress.note(text)
         else:
-            print(text, file=sys.stderr)
+            with suppress(OSError, ValueError):           # a closed terminal stops no training
+                print(text, file=sys.stderr)
 
     @contextmanager
     def beside(self, progress: Noting) -> Iterator[None]:

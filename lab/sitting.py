@@ -35,6 +35,7 @@ class Sitting:
         self.made, self.path, self.code, self.status = made, path, 0, "running"
         self.cfg, self.stream = made.cfg, made.experiment.stream
         self.budget = budget_of(made.cfg, made.experiment)
+        self.process = folder.describe_process()
         self.old = folder.read_run(path) if (path / "run.json").exists() else {}
 
     def run(self, state: Mapping[str, Any] | None) -> "Sitting":
@@ -47,8 +48,13 @@ class Sitting:
             periods = Periods(cfg.log.every or 1, cfg.evaluate.every or 1, cfg.checkpoint.every or 1)
             self.runner = Runner(self.made.experiment, self.made.compute, self.record, periods)
             self.sinks = Guarded([TensorBoard(self.path), *(self.tracker(name) for name in cfg.log.sinks)])
-            if state is not None:
-                self.load(state)              # a refusal leaves everything as it was
+            try:
+                if state is not None:
+                    self.load(state)          # a refusal leaves everything as it was
+            except signals.Stop as stop:
+                self.code = stop.exit_code
+                LOG.info("stopped by %s before the first update; nothing was changed", stop)
+                return self
             try:
                 self.train(state is None)
             except signals.Stop as stop:
@@ -73,6 +79,7 @@ class Sitting:
 
     def train(self, new: bool) -> None:
         """A new run writes its first checkpoint at once: a disk that cannot hold it is found out now."""
+        (self.path / "error.txt").unlink(missing_ok=True)         # of an earlier stretch
         self.record.write_json("run.json", self.describe())
         self.record.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain_of(self.cfg))))
         self.record.listeners.append(self.to_sinks)
@@ -84,7 +91,12 @@ class Sitting:
         with self.progress() as progress:
             self.record.listeners.append(lambda count, seconds, metrics: progress.update(metrics))
             with SCREEN.beside(progress):
-                self.runner.run(self.budget)
+                try:
+                    self.runner.run(self.budget)
+                except signals.Stop:
+                    self.record.must_be_saved()
+                    raise
+        self.record.must_be_saved()
         self.status = "finished"
 
     def at(self) -> str:
@@ -137,7 +149,7 @@ class Sitting:
         return {"status": self.status, "agent": self.cfg.agent.name, "world": world_name(self.cfg),
                 "seed": self.cfg.seed, "plugins": plugins,
                 "versions": {"lab": __version__, "python": platform.python_version(), **packages},
-                "git": git_commit(), **folder.describe_process(),
+                "git": git_commit(), **self.process,
                 "sittings": [*self.old.get("sittings", []), self.made.compute.describe()],
                 "count": self.stream.count, "updates": runner.updates, "seconds": round(runner.seconds, 3),
                 "final": {name: folder.finite(value) for name, value in runner.final.items()}}

@@ -1,6 +1,8 @@
 """Where batches come from when the world is an environment. T steps, N environments, K gradient steps, B rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,6 +116,12 @@ class Replay(Stream):
     def collect(self, steps: int) -> None:
         self.ring.push(self.envs.collect(self.act, steps, self.count))
         self.count += steps * self.envs.n
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """An episode that was lost ends with its last row: no return reaches across."""
+        super().load_state_dict(state)
+        for i in self.envs.lost if self.ring.rows else ():
+            self.ring.rows["done"][(self.ring.pushed - self.envs.n + i) % self.ring.capacity] = 1
 
     def sample(self) -> Batch:
         """Drawn uniformly, with replacement, from the rows whose n steps are all there."""

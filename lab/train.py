@@ -27,7 +27,7 @@ def start(cfg: LabConfig, by_hand: str | None) -> int:
 
 def sweep_job(cfg: LabConfig, path: str) -> float | None:
     """One job of a sweep, in the folder that Hydra made; the last evaluation is what a sweeper looks at."""
-    sitting = Sitting(assemble(cfg), folder.make(Path(path))).run(None)
+    sitting = Sitting(assemble(cfg), folder.make(folder.checked(path))).run(None)
     if sitting.code:
         sys.exit(sitting.code)
     final = sitting.runner.final

@@ -18,19 +18,27 @@ QUICK = ("compute.device=cpu", "evaluate.episodes=2", "evaluate.videos=0", "mode
          "agent.batch_size=8", "agent.buffer_size=100")
 
 
+def tidy():
+    """One thread, no signal left over, and a logger that the command line has not taken for itself."""
+    log = logging.getLogger("lab")
+    log.handlers, log.propagate, SCREEN.progress = [], True, None
+    log.setLevel(logging.NOTSET)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(False)
+    signals.FLAGS.__init__()
+
+
 @pytest.fixture(autouse=True)
 def clean_process():
-    """One thread, and no signal left over."""
-    torch.set_num_threads(1)
+    tidy()
     yield
-    signals.FLAGS.__init__()
+    tidy()
 
 
 @pytest.fixture
 def lab(tmp_path, monkeypatch, capsys):
     """lab(ARGS) -> (exit code, standard output, standard error), in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    log, level = logging.getLogger("lab"), logging.getLogger("lab").level
 
     def run(*args):
         monkeypatch.setattr(sys, "argv", ["lab", *map(str, args)])
@@ -38,10 +46,7 @@ def lab(tmp_path, monkeypatch, capsys):
         code = main()
         return code, *capsys.readouterr()
 
-    yield run
-    log.removeHandler(SCREEN)
-    log.setLevel(level)
-    SCREEN.progress = None
+    return run
 
 
 @pytest.fixture

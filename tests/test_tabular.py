@@ -92,7 +92,7 @@ def test_repeated_visits_go_as_far_as_one_after_another():
 
 
 def test_expected_value_of_the_epsilon_greedy_policy():
-    assert expected(torch.tensor([[0.0, 4.0]]), 0.5).tolist() == [3.0]         # half of it 2, half of it 4
+    assert expected(torch.tensor([[0.0, 4.0]]), 0.25).tolist() == [3.5]        # a quarter of it 2, the rest 4
 
 
 def test_epsilon_greedy_breaks_ties_and_explores_evenly():
@@ -181,6 +181,13 @@ def test_the_rate_of_a_batch_follows_the_visits_before_it():
     for target in (1.0, 2.0, 6.0):
         it.update(batch((0, 0, target, 1, 1, 1)))
     assert it.q[0, 0, 0] == pytest.approx(3.0)
+
+
+def test_epsilon_falls_in_a_straight_line_over_the_steps_learned_from():
+    it = learner(epsilon_start=1.0, epsilon_end=0.2, epsilon_steps=8)
+    shown = [it.update(batch(*[(0, 0, 0.0, 1, 0, 0)] * 4))["explore/epsilon"].item() for _ in range(3)]
+    assert shown == pytest.approx([0.6, 0.2, 0.2])
+    assert [it.epsilon(count) for count in (0, 4, 100)] == pytest.approx([1.0, 0.6, 0.2])
 
 
 def test_expected_sarsa_by_hand():
@@ -430,8 +437,8 @@ def test_resume_is_exact(agent, env):
 def test_every_agent_walks_along_the_cliff(agent):
     on_policy = ["agent.rate_decay=0.7", "agent.rate=1", "agent.epsilon_start=0.0005"] if "sarsa" in agent else []
     changes = ["agent.num_envs=64", "budget.steps=150_000", "agent.epsilon_steps=135_000", *on_policy]
-    values = [train(agent, "env=CliffWalking", *changes, f"seed={seed}") for seed in range(3)]
-    assert values == [-13.0] * 3
+    values = [train(agent, "env=CliffWalking", *changes, f"seed={seed}") for seed in range(2)]
+    assert values == [-13.0] * 2
 
 
 def test_q_learning_finds_the_best_stationary_policy_on_ice():

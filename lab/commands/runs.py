@@ -38,7 +38,7 @@ def trained(path: Path, seed: int, changes: list[str]) -> tuple[LabConfig, Assem
     run = path.resolve().parent.parent if chosen else path
     read_run(run)
     cfg = changed(load_config(run), changes)
-    cfg.compute.device, cfg.evaluate.videos = "auto", 0
+    cfg.evaluate.videos = 0
     try:
         at, state = (chosen, read(chosen)) if chosen else newest(run / "checkpoints", print)
     except ValueError as error:
