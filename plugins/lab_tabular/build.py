@@ -3,6 +3,7 @@
 from gymnasium.spaces import Discrete
 
 from lab.contract import Experiment
+from lab.envs import name_of
 from lab.errors import UsageError
 from lab.streams import Steps
 from lab.world import World
@@ -29,7 +30,7 @@ def build(cfg: Tabular, world: World) -> Experiment:
     """Raises UsageError for spaces that no table can hold."""
     env, compute = world.make_env(), world.compute
     if not isinstance(env.action_space, Discrete):
-        raise UsageError(f"{cfg.name} needs a Discrete action space; {env} has {env.action_space}. "
+        raise UsageError(f"{cfg.name} needs a Discrete action space; {name_of(env)} has {env.action_space}. "
                          "Choose an environment with discrete actions, such as env=FrozenLake")
     seen = states(env.observation_space, cfg.name, cfg.bins, (cfg.low, cfg.high), compute.device)
     n_actions, table = int(env.action_space.n), known(env)
