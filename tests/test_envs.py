@@ -347,21 +347,84 @@ def test_an_environment_that_lies_is_found_out_at_the_first_checkpoint_in_its_mi
     assert other.episodes == [episode + 1 for episode in envs.episodes]
 
 
+class Mapped(TinyBox):
+    """Part of it follows from the seed of the episode, where nobody can read it; it draws when it is made."""
+
+    def __init__(self):
+        super().__init__()
+        self.luck = np.random.rand()
+
+    def reset(self, *, seed=None, options=None):
+        slope = np.random.default_rng(seed).normal()
+        self.ground = lambda place: slope * place
+        return super().reset(seed=seed, options=options)
+
+    def push(self, action):
+        return super().push(action) + 0.05 * self.ground(self.place)
+
+
+class Reuses(TinyBox):
+    """Its observations are one array, written again and again."""
+
+    def __init__(self):
+        super().__init__()
+        self.row = np.zeros(2, np.float32)
+
+    def obs(self):
+        self.row[:] = super().obs()
+        return self.row
+
+
+@pytest.mark.parametrize("kind", [TinyBox, Mapped, Reuses])
 @pytest.mark.parametrize("every", [1, 5, 20, 70, 200])
-def test_an_honest_one_is_not_accused_however_often_it_is_saved(every, caplog):
-    envs, act = Envs(TinyBox, 2, COMPUTE, tier=Tier.EXACT), at_random()
+def test_an_honest_one_is_not_accused_however_often_it_is_saved(every, kind, caplog):
+    envs, act = Envs(limited(kind), 2, COMPUTE, tier=Tier.EXACT), at_random()
     for _ in range(400 // every):
         envs.state_dict()
         envs.collect(act, every)
     assert envs.recorder.level is Tier.EXACT and not caplog.text
 
 
-def test_saving_and_its_verification_change_nothing():
-    often, never = some(TinyBox, Tier.EXACT), some(TinyBox, Tier.EXACT)
-    act, other = at_random(), at_random()
+def test_two_checkpoints_are_verified_and_no_more():
+    """The one before the first step, and the first in the midst of an episode; each in an environment of its own."""
+    made = []
+
+    class Counted(TinyBox):
+        def __init__(self):
+            super().__init__()
+            made.append(self)
+
+    envs, act = Envs(limited(Counted), 1, COMPUTE, tier=Tier.EXACT), at_random()
+    for _ in range(20):
+        envs.state_dict()
+        envs.collect(act, 8)
+    assert len(made) in (2, 3)                            # the second may come before the first is through
+
+
+@pytest.mark.parametrize("kind", [TinyBox, Mapped])
+def test_saving_and_its_verification_change_nothing(kind):
+    often, never = some(kind, Tier.EXACT), some(kind, Tier.EXACT)
+    act, other, before = at_random(), at_random(), np.random.get_state()[1].tolist()
     for _ in range(20):
         often.state_dict()
         assert equal(often.collect(act, 7), never.collect(other, 7))
+    assert np.random.get_state()[1].tolist() == before
+
+
+def test_what_was_replayed_is_compared_with_what_was_seen(tmp_path, caplog):
+    """An environment whose episode does not come again as it was begins the next one."""
+    envs = some(Chance, Tier.EPISODE_REPLAY)
+    envs.collect(at_random(), 20)
+    other = some(Chance, Tier.EPISODE_REPLAY)
+    other.load_state_dict(on_disk(envs, tmp_path))
+    moved = [length > 0 for length in envs.lengths]
+    assert other.episodes == [episode + lost for episode, lost in zip(envs.episodes, moved, strict=True)]
+    assert f"{sum(moved)} of 3 environments begin a new episode: theirs could not be brought back" in caplog.text
+
+
+def test_another_number_of_copies_is_refused():
+    with pytest.raises(ValueError, match="it holds 3 environments and this run has 2"):
+        some(TinyBox, Tier.EXACT, 2).load_state_dict(some(TinyBox, Tier.EXACT, 3).state_dict())
 
 
 def test_a_state_is_not_moved_by_what_happens_next():
@@ -388,8 +451,8 @@ def test_evaluation_by_hand(episodes):
 
 
 def test_evaluation_without_a_time_limit_ends():
-    """After 5 steps of an episode that would go on for ever: 1 + 2 + 3 + 4 + 5."""
-    assert EpisodeReturn(lambda: Counts(10**9), first_action, 3, COMPUTE, 5).play() == [(15.0, 5)] * 3
+    """After 5 steps of an episode that would go on for ever: 1 + 2 + 3 + 4 + 5. Each copy plays several of them."""
+    assert EpisodeReturn(lambda: Counts(10**9), first_action, 40, COMPUTE, 5).play() == [(15.0, 5)] * 40
 
 
 def test_evaluation_plays_the_same_episodes_every_time_and_closes_what_it_opens():

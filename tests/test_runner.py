@@ -199,20 +199,31 @@ def test_at_the_end_the_closing_evaluators_too():
 @pytest.mark.parametrize("stop_at", [3, 6, 12, 21, 27])
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_during_a_batch_it_resumes_exactly(stop_at, number, code):
-    whole, whole_record = toy((5, NEVER, 10))
+    look = {"a": lambda: {"a": 1.0}}
+    whole, whole_record = toy((5, 10, 10), look)
     whole.run(Budget(steps=40))
-    first, record = toy((5, NEVER, 10))
+    first, record = toy((5, 10, 10), look)
     first.stream.hook = lambda stream: ask(stop=number) if stream.count == stop_at else None
     with pytest.raises(signals.Stop) as stopped:
         first.run(Budget(steps=40))
     assert stopped.value.exit_code == code and first.stream.count == stop_at           # the update was finished
     assert events(record)[-1] == ("save", stop_at) and record.state["runner"]["updates"] == stop_at // 3
     signals.FLAGS.__init__()
-    second, more = toy((5, NEVER, 10))
+    second, more = toy((5, 10, 10), look)
     second.load(record.state)
     second.run(Budget(steps=40))
     ends_equal(whole, second)
     assert record.lines() + more.lines() == whole_record.lines()
+    assert events(record)[:-1] + events(more) == events(whole_record)
+
+
+def test_a_stop_is_seen_before_an_evaluation_begins():
+    looked = []
+    at, record = toy((12, 12, NEVER), {"a": lambda: looked.append(at.stream.count) or {"a": 1.0}})
+    at.stream.hook = lambda stream: ask(stop=signal.SIGINT) if stream.count == 12 else None
+    with pytest.raises(signals.Stop):
+        at.run(Budget(steps=40))
+    assert looked == [] and events(record) == [("log", 12), ("save", 12)]
 
 
 def test_stopped_during_the_warm_up():
@@ -368,6 +379,22 @@ def test_an_evaluator_that_raises_ends_the_run_and_leaves_the_generators():
     assert torch.equal(drawn, torch.rand(3)) and torch.is_grad_enabled()
 
 
+def test_networks_are_in_evaluation_mode_meanwhile():
+    """Those that were training, also where an evaluator raises."""
+    def look():
+        seen.append([net.training for net in nets])
+        if len(seen) == 2:
+            raise ValueError
+        return {"a": 1.0}
+
+    seen, nets = [], [torch.nn.Dropout(), torch.nn.Dropout().eval()]
+    at, _ = toy((NEVER, 6, NEVER), {"a": look})
+    at.learner.net, at.learner.frozen = nets
+    with pytest.raises(ValueError):
+        at.run(Budget(steps=30))
+    assert seen == [[False, False]] * 2 and [net.training for net in nets] == [True, False]
+
+
 def test_evaluation_makes_no_graph():
     at, _ = toy((NEVER, 6, NEVER), {"grad": lambda: {"on": float(torch.is_grad_enabled())}})
     at.run(Budget(steps=6))
@@ -379,11 +406,15 @@ def test_an_environment_that_fails_leaves_the_learner_saved():
         if stream.count == 15:
             raise EnvError("it fell over")
 
-    at, record = toy()
+    at, record = toy((5, 5, NEVER), {"a": lambda: {"a": 1.0}})
     at.stream.hook = fail
     with pytest.raises(EnvError, match="it fell over"):
         at.run(Budget(steps=30))
     assert record.state["runner"]["updates"] == 4
+    again, more = toy((5, 5, NEVER), {"a": lambda: {"a": 1.0}})
+    again.load(record.state)
+    again.run(Budget(steps=30))
+    assert more.lines()[0][2] == 5                        # the half step is no reason to log
 
 
 def test_another_error_saves_nothing():
