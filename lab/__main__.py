@@ -26,7 +26,7 @@ def main() -> int:
     except LabError as error:
         if os.environ.get("LAB_DEBUG") == "1":
             raise
-        print(f"lab: {' '.join(str(error).split())}", file=sys.stderr)      # others' messages may have many lines
+        screen.complain(error)
         return error.exit_code
     except KeyboardInterrupt:         # before or after the stretch in which a stop is saved first
         return 130
@@ -65,15 +65,19 @@ def through_hydra(flags: list[str], overrides: list[str]) -> int:
 
     from .compose import HYDRA, composed, install
     from .host import core_folder
-    from .jobs import job
+    from .jobs import FAILED, job
 
+    sweep = bool({"-m", "--multirun"} & set(flags))
     if not any(flag == "--hydra-help" or flag.startswith(("-sc", "--shell")) for flag in flags):
-        for each in argv.expanded(overrides):
-            composed(each)            # a mistake gets our message, not Hydra's, and before the first job
+        configs = [composed(each) for each in argv.expanded(overrides)]
+        if sweep:                     # a mistake gets our message, not Hydra's, and before the first job
+            from .assembly import fitting
+
+            fitting(configs)
     sys.argv[:] = ["lab", *flags, *overrides]
     install()
     hydra.main(version_base=HYDRA, config_path=str(core_folder()), config_name="config")(job)()
-    return 0
+    return FAILED[0] if FAILED else 0
 
 
 if __name__ == "__main__":

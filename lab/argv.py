@@ -57,7 +57,8 @@ def expanded(overrides: list[str]) -> Iterator[list[str]]:
     except HydraException as error:
         raise UsageError(" ".join(str(error).split("\n")[0].split())) from None
     choices = [[f"{each.get_key_element()}={value}" for value in each.sweep_string_iterator()]
-               if each.is_choice_sweep() else [str(each.input_line)] for each in parsed if not each.is_range_sweep()]
+               if each.is_choice_sweep() else [str(each.input_line)] for each in parsed
+               if each.is_choice_sweep() or not each.is_sweep_override()]
     yield from itertools.islice(map(list, itertools.product(*choices)), TRIED)
 
 

@@ -1,6 +1,6 @@
 """From a config to everything that it names, built and fitting together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,24 +23,18 @@ class Assembled:
     experiment: Experiment
 
 
-def assemble(cfg: LabConfig, initial: int | None = None) -> Assembled:
+def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = World) -> Assembled:
     """Build everything that the config names. `initial` seeds the first weights; a test may want others than the run's.
 
-    Raises UsageError for what does not fit together.
+    Raises UsageError for what does not fit together, BuildError where a plugin fails.
     """
     seed_globals(cfg.seed if initial is None else initial)
     compute = Compute(cfg.compute, cfg.seed)
-    world = World(cfg, compute)
-    build = host().load("agent", cfg.agent.name)
-    try:
-        experiment: Experiment = build(cfg.agent, world)
-    except LabError:
-        raise
-    except Exception as error:
-        raise BuildError(f"the agent {cfg.agent.name} could not be built: {type(error).__name__}: {error}. "
-                         "LAB_DEBUG=1 shows the traceback") from error
-    for name in cfg.log.sinks:
-        host().entry("sink", name)
+    world = kind(cfg, compute)
+    experiment = built(cfg, world)
+    budget_of(cfg, experiment)
+    for sink in cfg.log.sinks:
+        host().load("sink", sink.name)
     compute.settle(count_parameters(experiment.learner))
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:
@@ -53,8 +47,29 @@ def assemble(cfg: LabConfig, initial: int | None = None) -> Assembled:
     return Assembled(cfg, compute, replace(experiment, evaluators=evaluators, closing=closing))
 
 
+def fitting(configs: Iterable[LabConfig]) -> None:
+    """Assemble each, those that differ in the seed alone once. Raises UsageError for what does not fit together."""
+    for cfg in {repr(replace(cfg, seed=0)): cfg for cfg in configs}.values():
+        assemble(cfg)
+
+
 class BuildError(LabError):
     """A plugin's own mistake."""
+
+
+def built(cfg: LabConfig, world: World) -> Experiment:
+    """Raises UsageError for what does not fit, BuildError where the plugin fails."""
+    name, build = cfg.agent.name, host().load("agent", cfg.agent.name)
+    try:
+        experiment = build(cfg.agent, world)
+    except LabError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BuildError(f"the agent {name} could not be built: {type(error).__name__}: {error}. "
+                         "LAB_DEBUG=1 shows the traceback") from error
+    if not isinstance(experiment, Experiment):
+        raise BuildError(f"the build of the agent {name} returned {experiment!r:.80}, not a lab.contract.Experiment")
+    return experiment
 
 
 def weights(learner: object) -> Mapping[str, torch.Tensor]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import Env, Optimizer, hookimpl
-from .errors import UsageError, nearest, within
+from .errors import UsageError, one_of, within
 
 
 @dataclass
@@ -35,9 +35,7 @@ class OptimizerConfig:
     final: float = 0.0            # the last learning rate as a share of lr
 
     def __post_init__(self) -> None:
-        if self.schedule not in ("constant", "linear", "cosine"):
-            raise UsageError(f"optimizer.schedule={self.schedule} is not known. "
-                             f"{nearest(self.schedule, ('constant', 'linear', 'cosine'))}")
+        one_of("optimizer.schedule", self.schedule, ("constant", "linear", "cosine"))
         if not 0 < self.lr <= 10:
             raise UsageError(f"optimizer.lr is {self.lr}; expected a number above 0 and at most 10")
         within("optimizer.weight_decay", self.weight_decay, 0, 10)

@@ -1,6 +1,6 @@
 """Joins plugins to Hydra: where YAML is found, which dataclass types each part, and the checks before anything runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -31,47 +31,89 @@ class LabSearchPath(SearchPathPlugin):
 def install() -> None:
     """Tell this process's Hydra about the plugins; other Hydra programs in the environment notice nothing."""
     Plugins.instance().register(LabSearchPath)
-    store = ConfigStore.instance()
-    store.store(name="lab_schema", node=LabConfig, provider="lab")
-    for (group, name), entry in host().entries.items():
-        node = OmegaConf.structured(entry.config)
-        rows = getattr(entry, "tuned", {}).values()
-        for key in {key for row in rows for key in row if key.startswith("agent.")}:
-            node[key.removeprefix("agent.")] = f"${{tuned:{key}}}"
-        store.store(group=f"schema/{group}", name=name, node=node, provider=f"lab:{host().provider[group, name]}")
     OmegaConf.register_new_resolver("tuned", tuned, replace=True)
+    store, lab = ConfigStore.instance(), host()
+    keys = {key for entry in lab.entries.values() for key in tuned_keys(entry)}
+    store.store(name="lab_schema", node=marked(OmegaConf.structured(LabConfig), "", keys), provider="lab")
+    for (group, name), entry in lab.entries.items():
+        node = marked(OmegaConf.structured(entry.config), f"{group}.", keys)
+        file = f"{group}/{name}.yaml" in lab.files or group == "sink"
+        for place in (f"schema/{group}",) if file else (f"schema/{group}", group):      # without a file it is a choice
+            store.store(group=place, name=name, node=node, provider=f"lab:{lab.provider[group, name]}")
 
 
-def tuned(key: str, default: Any = None, *, _root_: DictConfig) -> Any:
-    """`${tuned:optimizer.lr,1e-3}`: what the chosen agent says for the chosen env or data, else its default."""
-    agent = OmegaConf.select(_root_, "agent.name")
-    entry = host().entries.get(("agent", agent))
+def tuned_keys(entry: Any) -> set[str]:
+    return {key for row in getattr(entry, "tuned", {}).values() for key in row}
+
+
+def marked(node: DictConfig, prefix: str, keys: Iterable[str]) -> DictConfig:
+    """Whatever some agent tunes in `node` is left to the resolver `tuned`; `prefix` is the place of `node`."""
+    for key in keys:
+        parent, _, last = key.removeprefix(prefix).rpartition(".")
+        inner = OmegaConf.select(node, parent) if parent else node
+        if key.startswith(prefix) and isinstance(inner, DictConfig) and last in inner:
+            inner[last] = f"${{tuned:{key}}}"
+    return node
+
+
+def tuned(key: str, *, _root_: DictConfig) -> Any:
+    """What the chosen agent says of `key` for the chosen env or data; else the default of its dataclass."""
     others = [OmegaConf.select(_root_, f"budget.{other}") for other in ("epochs", "updates", "minutes")]
     if key == "budget.steps" and any(others):
         return None
-    table: Mapping[str, Mapping[str, Any]] = getattr(entry, "tuned", {})
+    entries, (group, _, name) = host().entries, key.partition(".")
+    table = getattr(entries.get(("agent", OmegaConf.select(_root_, "agent.name"))), "tuned", {})
     worlds = [OmegaConf.select(_root_, place) for place in ("env.id", "env.name", "data.name")]
     world = next((str(name) for name in worlds if name), "none")
     for row in (table.get(world, {}), table.get("default", {})):
         if key in row:
             return row[key]
-    if entry is not None and key.startswith("agent."):
-        return getattr(OmegaConf.structured(entry.config), key.removeprefix("agent."))
-    return default
+    if group in GROUPS:
+        return OmegaConf.select(OmegaConf.structured(entries[group, _root_[group].name].config), name)
+    return OmegaConf.select(OmegaConf.structured(LabConfig), key)
+
+
+def check_tuned(agent: str) -> None:
+    """Raises UsageError where an agent tunes a value of another group that nothing in that group has."""
+    for group, _, name in [key.partition(".") for key in tuned_keys(host().entry("agent", agent))]:
+        known = {each.name for (kind, _), entry in host().entries.items() if kind == group
+                 for each in fields(entry.config)}
+        if group in GROUPS and name.partition(".")[0] not in known:
+            raise UsageError(f"the agent {agent} tunes {group}.{name}, which no {group} has: a mistake in its plugin. "
+                             f"{nearest(name, known)}")
 
 
 def composed(overrides: Sequence[str]) -> LabConfig:
     """What a command line says, typed and checked. Raises UsageError."""
+    cfg = typed(resolved(overrides))
+    check_tuned(cfg.agent.name)
+    return cfg
+
+
+def choice(group: str, name: str, values: Mapping[str, Any]) -> Any:
+    """One choice of a group by itself, typed, with `values`; an env's are its options, where it has them."""
+    plain = resolved([f"{group}={name}"], group)
+    if isinstance(plain.get("options"), dict):
+        plain["options"].update(values)
+    else:
+        plain.update(values)
+    return node_of(group, plain)
+
+
+def resolved(overrides: Sequence[str], part: str = "") -> Any:
+    """Hydra's config as plain data, or a part of it. Raises UsageError."""
+    if name := next((each for each in overrides if argv.key(each) in [f"{group}.name" for group in GROUPS]), None):
+        raise UsageError(f"{name}: the name belongs to the choice; write {name.replace('.name', '', 1)}")
     install()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(core_folder()), version_base=HYDRA, job_name="lab"):
-            plain = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+            whole = compose("config", list(overrides))
+            return OmegaConf.to_container(whole[part] if part else whole, resolve=True)
     except MissingConfigException as error:
         raise UsageError(missing(error)) from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:         # ValueError: +agent=null
         raise UsageError(explain(error, overrides)) from None
-    return typed(plain)
 
 
 def missing(error: MissingConfigException) -> str:
@@ -119,6 +161,7 @@ def typed(plain: Any) -> LabConfig:
         raise UsageError(explain(error, ())) from None
     for group, node in nodes.items():
         setattr(cfg, group, node)
+    cfg.log.sinks = [node_of("sink", {"name": each} if isinstance(each, str) else each) for each in cfg.log.sinks]
     return settled(cfg)
 
 

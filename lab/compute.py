@@ -36,6 +36,8 @@ class Compute:
         if self.precision == "bf16" and not has_bf16(self.device):
             raise UsageError(f"compute.precision=bf16: {self.device} has no bfloat16 arithmetic; use fp32 or auto")
         self.skipped = torch.zeros((), device=self.device)      # steps not taken: loss or gradient was not finite
+        self.now: Callable[[], int] = int                       # the update in progress; the runner says which
+        self.first_skipped: int | None = None                   # the update of the first of them, where known at once
         if self.device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
@@ -82,6 +84,7 @@ class Compute:
                 torch._foreach_mul_(grads, clip / norm)
             optimizer.step()
         else:
+            self.first_skipped = self.first_skipped or self.now()
             self.skipped += 1
         return norm
 

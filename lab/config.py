@@ -1,12 +1,11 @@
 """The types, defaults and units of everything that is not a plugin's own."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
 
-from .errors import UsageError, nearest, within
+from .errors import one_of, within
 
 GROUPS = ("agent", "env", "data", "model", "optimizer")
 
@@ -42,7 +41,7 @@ class BudgetConfig:
 @dataclass
 class LogConfig:
     every: int | None = None      # in the stream's unit; None: a hundredth of the budget
-    sinks: list[str] = field(default_factory=list)      # trackers beside TensorBoard, by the names plugins gave them
+    sinks: list[Any] = field(default_factory=list)      # trackers beside TensorBoard: NAME, or {name: NAME, KEY: VALUE}
     histograms: bool = False      # of every parameter, at each evaluation
 
     def __post_init__(self) -> None:
@@ -91,11 +90,6 @@ class LabConfig:
 
     def __post_init__(self) -> None:
         within("seed", self.seed, 0, 2**63 - 1)
-
-
-def one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise UsageError(f"{name}={value} is not known. {nearest(value, known)}")
 
 
 def world_name(cfg: LabConfig) -> str:

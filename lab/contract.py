@@ -36,10 +36,11 @@ class Stream(Saved):
 
     count: int = 0                # environment steps, examples or tokens so far: the x axis of every plot
     unit: str = "steps"
+    warmup: int = 0               # `count` before the first batch
     epoch_length: int | None = None     # `count` per epoch, where there are epochs
 
-    def next(self) -> Batch:
-        """The batch for one update. A long wait inside calls `lab.signals.check()` where the state is whole."""
+    def next(self) -> Batch | None:
+        """The batch for one update. None: there is none yet, ask again; the runner looks up in between."""
         raise NotImplementedError
 
     def metrics(self) -> dict[str, float]:

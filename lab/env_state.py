@@ -19,7 +19,7 @@ from .env_codec import LEFT_OUT, Decoder, Encoder
 from .env_walk import Env, Move, Seen, Walk, odd, play, same, sampler
 from .state import frozen_rng, rng_state, set_rng_state
 
-__all__ = ["Tier", "probe", "read_attributes", "restore", "same", "trials", "write_attributes"]
+__all__ = ["Episode", "Tier", "probe", "read_attributes", "restore", "same", "trials", "write_attributes"]
 
 Make = Callable[[], Env]
 Episode = tuple[int, list[Any]]                           # its seed, its actions so far

@@ -28,7 +28,7 @@ def same(a: Any, b: Any) -> bool:
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
-    return bool(np.all(a == b))
+    return bool(np.all(np.asarray(a == b)))
 
 
 def odd(was: Seen, now: Seen) -> str:

@@ -95,7 +95,7 @@ class Envs(Saved):
         for i, choice in enumerate(self.to_env(action)):
             try:
                 obs, reward, terminated, truncated, _ = self.envs[i].step(choice)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise self.error(i, f"raised {type(error).__name__}: {error}") from error
             if self.recorder.active:
                 self.recorder.stepped(i, choice, obs, reward)
@@ -118,7 +118,7 @@ class Envs(Saved):
     def reset(self, i: int) -> Any:
         try:
             obs, _ = self.envs[i].reset(seed=self.seed(i, self.episodes[i]))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.error(i, f"raised {type(error).__name__} in reset: {error}") from error
         self.recorder.began(i, self.episodes[i])
         if np.shape(obs) != self.shape:

@@ -57,3 +57,9 @@ def within(name: str, value: float | None, low: float, high: float) -> None:
     """Raises UsageError unless low <= value <= high; None passes."""
     if value is not None and not low <= value <= high:
         raise UsageError(f"{name} is {value}; expected a number from {low:,} to {high:,}")
+
+
+def one_of(name: str, value: str, known: Iterable[str]) -> None:
+    """Raises UsageError, with the nearest right one, unless `value` is among `known`."""
+    if value not in known:
+        raise UsageError(f"{name}={value} is not known. {nearest(value, known)}")

@@ -23,11 +23,14 @@ Hydra's own flags:  --hydra-help
 
 
 def groups() -> dict[str, list[str]]:
-    """Every group with its choices, from the lab's own folder and those of the plugins."""
+    """Every group with its choices, from the lab's own folder, those of the plugins, and what has no file."""
     found: dict[str, set[str]] = {}
     for folder in (core_folder(), *host().folders.values()):
         for file in Path(folder).glob("*/*.yaml"):
             found.setdefault(file.parent.name, set()).add(file.stem)
+    for group, name in host().entries:
+        if group != "sink" and f"{group}/{name}.yaml" not in host().files:
+            found.setdefault(group, set()).add(name)
     return {group: sorted(names - {"none"}) for group, names in sorted(found.items())}
 
 

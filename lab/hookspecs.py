@@ -37,7 +37,7 @@ class Agent(Entry):
     learns_from: str = "env"      # "env" or "data"
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # ^ env id or data name -> {"agent.batch_size": 64, "optimizer.lr": 1e-3, "budget.steps": 50_000}; "default" for the
-    #   others. Applied through `/tuned/<name>@_global_` in the agent's YAML; the command line wins.
+    #   others. They take the place of the dataclasses' defaults: a value in YAML or on the command line wins.
     small: tuple[str, ...] = ()   # overrides under which 70 updates cross every period: what `lab check` trains
     not_checked: Mapping[str, str] = field(default_factory=dict)    # check that cannot apply -> the reason
 
@@ -76,7 +76,10 @@ class Dataset(Entry):
 
 @dataclass(frozen=True)
 class Sink(Entry):
-    """build(config, folder: Path) -> lab.sinks.Sink: a tracker beside TensorBoard, chosen by log.sinks=[name]"""
+    """build(config, folder: Path) -> lab.sinks.Sink
+
+    A tracker beside TensorBoard, chosen by log.sinks=[NAME] or log.sinks=[{name: NAME, KEY: VALUE}].
+    """
 
     group: ClassVar[str] = "sink"
 

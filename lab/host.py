@@ -58,7 +58,7 @@ class Host:
         self.quarantined: list[Found] = []                   # left out, each with its reason
         names = os.environ.get("LAB_BLOCK_PLUGINS", "").split(",")
         self.blocked = {name.strip(): "not installed" for name in names if name.strip()}     # -> its distribution
-        self._files = dict.fromkeys(yaml_files(core_folder()), CORE)     # conf file -> who provides it
+        self.files = dict.fromkeys(yaml_files(core_folder()), CORE)      # such as `agent/dqn.yaml` -> who provides it
         for each in sorted(installed() if found is None else found, key=Found.order):
             self._try(each)
 
@@ -82,13 +82,13 @@ class Host:
         raise UsageError(message)
 
     def load(self, group: str, name: str) -> Callable[..., Any]:
-        """Import the `build` of an entry. Raises UsageError where the module, or what it needs, is not there."""
+        """Import the `build` of an entry. Raises UsageError where its module cannot be imported or has none."""
         entry = self.entry(group, name)
         owner = next(each for each in self.plugins if each.name == self.provider[group, name])
         module, _, function = entry.build.partition(":")
         try:
             builder: Callable[..., Any] = getattr(import_module(module), function)
-        except (ImportError, AttributeError) as error:
+        except (Exception, SystemExit) as error:
             reason = why(error, module, owner)
             raise UsageError(f"The {group} {name!r} of {owner} cannot be loaded: {reason}") from error
         return builder
@@ -112,7 +112,8 @@ class Host:
             raise PluginError(found.reason)
         if twin := next((each for each in self.plugins if each.name == found.name), None):
             raise PluginError(f"{twin} has this name already: name the entry point otherwise")
-        offers.check_requires(found.requires)
+        if canonicalize_name(found.dist) != DISTRIBUTION:
+            offers.check_requires(found.requires)
         with offers.undisturbed(), measured(found):
             results = offers.ask(found.point.load(), found.name)
         found.entries = offers.entries(results)              # before the checks: `entry` can say whose a name was
@@ -121,14 +122,14 @@ class Host:
         found.files = yaml_files(found.folder)
         if taken := next((key for key in keys(found.entries) if key in self.provider), None):
             raise PluginError(f"{taken[0]} {taken[1]!r} is already offered by plugin {self.provider[taken]!r}")
-        if file := next((each for each in found.files if each in self._files), None):
-            raise PluginError(f"its conf file {file} is already provided by {self._files[file]}")
+        if file := next((each for each in found.files if each in self.files), None):
+            raise PluginError(f"its conf file {file} is already provided by {self.files[file]}")
 
     def _take_in(self, found: Found) -> None:
         self.plugins.append(found)
         self.entries |= {(entry.group, entry.name): entry for entry in found.entries}
         self.provider |= dict.fromkeys(keys(found.entries), found.name)
-        self._files |= dict.fromkeys(found.files, str(found))
+        self.files |= dict.fromkeys(found.files, str(found))
         if found.folder is not None:
             self.folders[found.name] = found.folder
 
@@ -165,8 +166,10 @@ def declared(dist: metadata.Distribution) -> list[Found]:
         return [Found(folder.stem, str(folder), "", reason=f"its metadata cannot be read: {error}; install it again")]
 
 
-def why(error: Exception, module: str, owner: Found) -> str:
+def why(error: BaseException, module: str, owner: Found) -> str:
     """`module`: the one that the entry names; a missing one may be it or something that it imports."""
+    if not isinstance(error, ImportError | AttributeError):
+        return f"{module} raised {type(error).__name__}: {error}"
     if not (isinstance(error, ModuleNotFoundError) and error.name):
         return str(error)
     if f"{module}.".startswith(f"{error.name}."):

@@ -18,6 +18,7 @@ from PIL import Image
 
 from .errors import LabError, UsageError
 
+FPS = 30                          # of films
 FASTEST = 50                      # frames per second: browsers show a GIF frame of under 20 ms for 100 ms
 
 

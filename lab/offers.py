@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import fields, is_dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from . import __version__, hookspecs
+from .config import LabConfig
 from .errors import nearest
 from .hookspecs import Agent, Dataset, Entry, Env, Model, Optimizer, Sink
 
@@ -35,12 +37,25 @@ class PluginError(Exception):
 
 
 def check_requires(requires: Iterable[str]) -> None:
-    """What a distribution demands of the lab, read before it is imported: catches `pip install --no-deps`."""
-    for need in [Requirement(line) for line in requires if line.lower().startswith(DISTRIBUTION)]:
+    """The versions that a distribution demands, read before it is imported: catches `pip install --no-deps`.
+
+    What is not there at all is left to the import, which says what it is needed for. Raises PluginError.
+    """
+    for need in map(Requirement, requires):
+        there = version_of(need.name)
         applies = need.marker is None or need.marker.evaluate({"extra": ""})
-        fits = need.specifier.contains(__version__, prereleases=True)
-        if canonicalize_name(need.name) == DISTRIBUTION and applies and not fits:
-            raise PluginError(f"it needs {need}, and this is {DISTRIBUTION} {__version__}: install a version that fits")
+        if there and applies and not need.specifier.contains(there, prereleases=True):
+            raise PluginError(f"it needs {need}, and this is {need.name} {there}: install a version that fits")
+
+
+def version_of(name: str) -> str | None:
+    """Of an installed distribution."""
+    if canonicalize_name(name) == DISTRIBUTION:
+        return __version__
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @contextmanager
@@ -111,12 +126,12 @@ def check_entry(entry: Entry) -> None:
         raise PluginError(f"{label}: a name is 1 to 64 letters, digits, '_', '.' or '-', the first a letter or digit")
     if not (isinstance(entry.build, str) and BUILD.fullmatch(entry.build)):
         raise PluginError(f"{label}: build must be a string 'module:function', got {entry.build!r:.80}")
-    check_config(entry.config, label)
+    check_config(entry.config, entry.name, label)
     if isinstance(entry, Agent):
         check_agent(entry, label)
 
 
-def check_config(config: type, label: str) -> None:
+def check_config(config: type, name: str, label: str) -> None:
     if not (isinstance(config, type) and is_dataclass(config)):
         raise PluginError(f"{label}: config must be a dataclass, not an instance of one, got {config!r:.80}")
     if config.__dataclass_params__.frozen:                   # type: ignore[attr-defined]
@@ -128,6 +143,8 @@ def check_config(config: type, label: str) -> None:
         OmegaConf.structured(config)
     except OmegaConfBaseException as error:
         raise PluginError(f"{label}: {config.__name__} cannot be a Hydra config: {error}") from error
+    if "name" not in {each.name for each in fields(config)}:
+        raise PluginError(f"{label}: {config.__name__} must have the field `name: str = {name!r}`")
 
 
 def check_agent(agent: Agent, label: str) -> None:
@@ -137,18 +154,21 @@ def check_agent(agent: Agent, label: str) -> None:
         raise PluginError(f"{label}: small must be a tuple of overrides, got {agent.small!r:.80}")
     if not (isinstance(agent.tuned, Mapping) and all(isinstance(row, Mapping) for row in agent.tuned.values())):
         raise PluginError(f"{label}: tuned must map env ids to {{key: value}}, got {agent.tuned!r:.80}")
-    known = [each.name for each in fields(agent.config)]
     for row, key in [(row, key) for row, values in agent.tuned.items() for key in values]:
-        check_tuned(f"{label}: tuned[{row!r}]", key, known)
+        check_tuned(f"{label}: tuned[{row!r}]", key, agent.config)
 
 
-def check_tuned(where: str, key: str, known: list[str]) -> None:
-    """`known`: fields of the agent's config. Keys of other groups hold where their YAML has `${tuned:key,default}`."""
+def check_tuned(where: str, key: str, config: type) -> None:
+    """Of keys in the groups of others, whose plugins may come later, only the group is checked."""
     if not (isinstance(key, str) and KEY.fullmatch(key)):
         raise PluginError(f"{where}: {key!r} must be dotted, such as 'agent.batch_size' or 'optimizer.lr'")
+    parts: dict[str, Any] = {each.name: each.type for each in fields(LabConfig)} | {"agent": config}
     group, _, name = key.partition(".")
-    if group == "agent" and name not in known:
-        raise PluginError(f"{where}: {key!r} is no field of its config. {nearest(name, known)}")
+    if group not in parts:
+        raise PluginError(f"{where}: {key!r} is in no part of the config. {nearest(group, parts)}")
+    known = [each.name for each in fields(parts[group])] if is_dataclass(parts[group]) else [name]
+    if name not in known:
+        raise PluginError(f"{where}: {key!r} is no field of it. {nearest(name, known)}")
 
 
 def conf_folder(given: object) -> Path:

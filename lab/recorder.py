@@ -2,18 +2,19 @@
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
 
-from .env_state import Tier, read_attributes, restore, same
+from .env_state import Episode, Tier, read_attributes, restore, same
 from .errors import ResumeError
-from .state import Saved, frozen_rng
+from .state import Saved, frozen_rng, rng_state, set_rng_state
 
 LOG = logging.getLogger("lab")
 WITNESS = 64                      # steps by which a checkpoint is verified
 VERIFIED = 2                      # checkpoints: the one before the first step, and the first in the midst
+REPLAYED = 10_000                 # steps that a verification replays at most
 Env = gym.Env[Any, Any]
 
 MEANING = {
@@ -27,7 +28,7 @@ MEANING = {
 class Recorder(Saved):
     """Follows N environments so that they can be brought back, each episode from its own seed."""
 
-    saved = ("inner", "actions", "past")
+    saved = ("level", "inner", "actions", "past")
 
     def __init__(self, envs: list[Env], make: Callable[[], Env], seed: Callable[[int, int], int], tier: Tier):
         self.envs, self.make, self.seed, self.level = envs, make, seed, tier
@@ -36,10 +37,13 @@ class Recorder(Saved):
         self.broken, self.checkpoints = False, 0                      # checkpoints that are or were verified
         self.midst = False                                            # whether copy 0 has made a step in its episode
         self.inner: list[Any] = [None for _ in envs]                  # attributes of each, at the last checkpoint
-        self.begun = seed(0, 0)                                       # the seed of copy 0's episode in progress
-        self.first: tuple[int, Any] = self.begun, None                # copy 0 then: its seed and attributes
-        self.witness: list[tuple[Any, Any, Any]] | None = None        # (action, obs, reward) since a checkpoint
-        self.replayed = tier in (Tier.EPISODE_REPLAY, Tier.REPLAY)
+        self.episode = 0                                              # the number of copy 0's in progress
+        self.then: tuple[list[Episode], Any, Any] = [], None, None    # copy 0 at a checkpoint: how it is brought back
+        self.witness: list[tuple[Any, Any, Any]] | None = None        # (action, obs, reward) since then
+        self.follow(tier)
+
+    def follow(self, tier: Tier) -> None:
+        self.level, self.replayed = tier, tier in (Tier.EPISODE_REPLAY, Tier.REPLAY)
         self.active = self.replayed                                   # whether `stepped` must be told of every step
 
     def describe(self) -> str:
@@ -54,7 +58,7 @@ class Recorder(Saved):
         if i == 0:
             if self.witness is not None:
                 self.verify()
-            self.begun = self.seed(i, episode)
+            self.episode = episode
 
     def stepped(self, i: int, action: Any, obs: Any, reward: Any) -> None:
         if self.replayed:
@@ -71,25 +75,39 @@ class Recorder(Saved):
     def state_dict(self) -> dict[str, Any]:
         exact = self.level is Tier.EXACT and not self.broken
         self.inner = [read_attributes(env) if exact else None for env in self.envs]
-        if exact and self.checkpoints < VERIFIED:
-            self.first, self.witness, self.active = (self.begun, self.inner[0]), [], True
+        saved = self.inner[0] is not None if exact else self.replayed and self.actions[0] is not None
+        if saved and self.checkpoints < VERIFIED and len(self.actions[0]) + sum(map(len, self.past[0])) <= REPLAYED:
+            self.then, self.witness, self.active = (self.history(0, self.episode), self.inner[0], rng_state()), [], True
             self.checkpoints += self.midst or not self.checkpoints
         return super().state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The tier stays what the run found out about it."""
+        super().load_state_dict(state)
+        self.follow(Tier(state["level"]))
+
+    def history(self, i: int, episode: int) -> list[Episode]:
+        """Seeds and actions of copy `i`, as far as its tier remembers them."""
+        logs = [*self.past[i], list(self.actions[i])]
+        return [(self.seed(i, number), actions) for number, actions in enumerate(logs, episode + 1 - len(logs))]
 
     def verify(self) -> None:
         """Do what the live environment did since the checkpoint in another one: is it the same?"""
         witness, self.witness, self.active = self.witness or [], None, self.replayed
+        episodes, attributes, rng = self.then
+        if len(self.envs) > 1 and not same(rng, rng_state()):
+            return                            # they draw from one generator in turn: none can be judged alone
         with frozen_rng():
             try:
-                seed, attributes = self.first
-                env, _ = restore(self.make, Tier.EXACT, [(seed, [])], attributes)
+                env, _ = restore(self.make, self.level, episodes, attributes)
+                set_rng_state(rng)
                 held = all(same(env.step(action)[:2], (obs, reward)) for action, obs, reward in witness)
                 env.close()
             except Exception as error:
                 LOG.debug("verification raised", exc_info=error)
                 held = False
         if not held:
-            self.level = Tier.BOUNDARY
+            self.follow(Tier.BOUNDARY)
             LOG.warning("the first checkpoint did not hold: %s", self.describe())
 
     def restore(self, i: int, episode: int) -> tuple[bool, Any]:
@@ -100,10 +118,8 @@ class Recorder(Saved):
             self.envs[i] = self.make()
         if self.level is Tier.BOUNDARY or lost:
             return False, None
-        logs = [*self.past[i], self.actions[i]]
-        episodes = [(self.seed(i, number), actions) for number, actions in enumerate(logs, episode + 1 - len(logs))]
         try:
-            env, obs = restore(self.make, self.level, episodes, self.inner[i])
+            env, obs = restore(self.make, self.level, self.history(i, episode), self.inner[i])
         except Exception as error:
             raise ResumeError(f"the environment could not be brought back: {type(error).__name__}: {error}") from error
         self.envs[i].close()

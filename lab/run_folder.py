@@ -22,7 +22,6 @@ except ImportError:               # not on Windows: there the lock is only the p
     fcntl = None  # type: ignore[assignment]
 
 LOG = logging.getLogger("lab")
-FPS = 30                          # of films
 HELD = 10_000                     # lines kept in memory while the disk is full
 
 
@@ -100,8 +99,8 @@ class RunFolder:
 
     def save(self, count: int, state: Mapping[str, Any]) -> None:
         """A checkpoint. The first failure is a warning; the second in a row raises DiskError."""
-        self.sync_metrics()
         try:
+            self.sync_metrics()
             checkpoint.write(self.checkpoints, count, {"agent": self.agent, **state}, self.keep)
             self.failed_saves = 0
         except DiskError as error:
@@ -119,9 +118,13 @@ class RunFolder:
                             f"resume={self.path}")
 
     def sync_metrics(self) -> None:
-        if self.metrics_file.exists() and not self.held:
+        if not self.metrics_file.exists() or self.held:
+            return
+        try:
             with open(self.metrics_file, "rb") as file:
                 os.fsync(file.fileno())
+        except OSError as error:
+            raise checkpoint.disk_error(error, self.path) from error
 
     def cut(self, updates: int) -> None:
         """Drop the lines past a checkpoint, and a last one that was torn."""
@@ -152,7 +155,7 @@ def keep(path: Path, name: str, count: int, value: Any) -> Path:
     if not isinstance(value, np.ndarray):
         kind, body = ".json", media.histogram(value.detach().float().cpu().numpy())
     else:
-        kind, body = (".png", media.png(value)) if value.ndim == 3 else (".gif", media.gif(list(value), FPS))
+        kind, body = (".png", media.png(value)) if value.ndim == 3 else (".gif", media.gif(list(value), media.FPS))
     file = media.place(path, name, count, kind)
     checkpoint.write_file(file, body)
     return file

@@ -24,7 +24,7 @@ from .state import frozen_rng, rng_state, set_rng_state
 
 
 class Record(Protocol):
-    """Where a run is written: lab.folder.RunFolder, or a list in a test."""
+    """Where a run is written: lab.run_folder.RunFolder, or a list in a test."""
 
     def log(self, count: int, updates: int, seconds: float, metrics: Mapping[str, float]) -> None: ...
 
@@ -60,6 +60,8 @@ class Runner:
         self.compute, self.record, self.periods, self.meter = compute, record, periods, Meter(compute.device)
         self.updates, self.seconds, self.final = 0, 0.0, dict[str, float]()
         self.next_log, self.next_evaluate, self.next_save = periods.log, periods.evaluate, periods.save
+        compute.now = lambda: self.updates + 1
+        self.sound = 0                          # updates at the last look at which none had been skipped
         self.finished = -1                      # updates at the last end of a budget
         self.attending = False                  # in the midst of `attend`, so that a resume has to end it
         self.since, self.logged = time.perf_counter(), (0, 0.0)         # (count, seconds) at the last log
@@ -80,6 +82,8 @@ class Runner:
                 if flags.any or stream.count >= due:
                     due = self.attend()
                 batch = stream.next()
+                if batch is None:
+                    continue
                 rows.append(learner.update(batch))
                 self.updates += 1
                 if len(rows) >= meter.FOLD:
@@ -151,8 +155,11 @@ class Runner:
 
     def fail_if_diverged(self) -> None:
         self.meter.check(self.updates)
-        if skipped := int(self.compute.skipped):
-            raise Diverged(f"a loss or gradient was not finite in {skipped} of the steps up to update {self.updates:,}")
+        if self.compute.skipped:
+            first = self.compute.first_skipped
+            when = f"at update {first:,}" if first else f"between the updates {self.sound:,} and {self.updates:,}"
+            raise Diverged(f"a loss or gradient was not finite {when}")
+        self.sound = self.updates
 
     def save(self) -> None:
         self.fail_if_diverged()

@@ -25,22 +25,29 @@ class Plain(yaml.SafeLoader):  # type: ignore[misc]
         return super().compose_node(parent, index)
 
 
-def load_config(path: Path) -> LabConfig:
-    """config.yaml of a run, typed and checked. Raises ResumeError for anything that is not plain data of the lab."""
+def read_config(path: Path) -> dict[str, Any]:
+    """config.yaml of a run as plain containers. Raises ResumeError for what is not plain data of the lab."""
     file = path / "config.yaml"
     try:
         if file.stat().st_size > LARGEST:
             raise ValueError("it is far too large")
         plain = Plain(file.read_text()).get_single_data()
         refuse_code(plain)
-        cfg = typed(plain)
     except FileNotFoundError:
         raise ResumeError(f"{path} is not a run folder: it has no config.yaml") from None
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise ResumeError(f"{file} cannot be read: {' '.join(str(error).split())[:300]}") from None
+    if not isinstance(plain, dict):
+        raise ResumeError(f"{file} is not a mapping")
+    return plain
+
+
+def load_config(path: Path) -> LabConfig:
+    """config.yaml of a run, typed and checked. Raises ResumeError."""
+    try:
+        return typed(read_config(path))
     except UsageError as error:
-        raise ResumeError(f"{file}: {error}") from None
-    return cfg
+        raise ResumeError(f"{path / 'config.yaml'}: {error}") from None
 
 
 def refuse_code(node: Any) -> None:

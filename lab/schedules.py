@@ -1,11 +1,14 @@
 """Schedules as pure functions of a step, in absolute units: training longer holds the last value."""
 
+import logging
 import math
 from typing import Any
 
 from torch.optim import Optimizer
 
 from .builtin import OptimizerConfig
+
+LOG = logging.getLogger("lab")
 
 
 def linear(step: int, start: float, end: float, duration: int) -> float:
@@ -36,6 +39,9 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
     def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for group in optimizer.param_groups:
             step = group.get("steps", 0)
+            if step == cfg.decay and cfg.final == 0 and cfg.schedule != "constant":
+                LOG.warning("the learning rate is 0 after %s optimizer steps: nothing is learned from here on; "
+                            "optimizer.decay and optimizer.final say how it falls", f"{step:,}")
             climb = min((step + 1) / (cfg.warmup + 1), 1)
             group["lr"] = climb * shape(step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
             group["steps"] = step + 1

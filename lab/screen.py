@@ -35,6 +35,12 @@ class Screen(logging.Handler):
 SCREEN = Screen()
 
 
+def complain(error: Exception) -> None:
+    """One paragraph for a user; others' messages may have many lines."""
+    with suppress(OSError, ValueError):
+        print(f"lab: {' '.join(str(error).split())}", file=sys.stderr)
+
+
 def install() -> None:
     """Once, by the command line; a program that uses the lab as a library keeps its own handlers."""
     log = logging.getLogger("lab")

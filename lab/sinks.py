@@ -5,7 +5,7 @@ import io
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +18,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from . import media, summaries
-from .errors import ResumeError
 from .folder import read_run, records
 from .run_folder import RunFolder
+from .saved_config import read_config
 
 LOG = logging.getLogger("lab")
 EVENTS = "events.out.tfevents."   # TensorBoard looks for "tfevents" in the names of files
@@ -56,6 +56,14 @@ class Guarded(Sink):
 
     def __init__(self, sinks: Iterable[Sink]):
         self.sinks = list(sinks)
+
+    def open(self, name: str, build: Callable[[], Sink]) -> None:
+        """Add what `build` makes."""
+        try:
+            self.sinks.append(build())
+        except Exception as error:
+            LOG.warning("%s could not be opened (%s: %s); training continues without it", name, type(error).__name__,
+                        error)
 
     def start(self, config: Mapping[str, Any]) -> None:
         self._each("start", config)
@@ -170,18 +178,12 @@ def rebuild(folder: Path) -> Path:
             values = {name: math.nan if value is None else value for name, value in line["metrics"].items()}
             board.write(line["count"], values, started + line["time"])
         for count, name, path in media.placed(folder):
-            if path.suffix in summaries.MEDIA:
+            try:
                 board.media(count, name, path)
+            except Exception as error:        # a picture that is damaged, or of a kind that is not shown
+                LOG.warning("%s is left out: %s: %s", path, type(error).__name__, error)
         board.close(str(about.get("status")))
         for path in folder.glob(f"{EVENTS}*"):
             path.unlink()
         return board.file.path.rename(folder / board.file.path.name)
 
-
-def read_config(folder: Path) -> Mapping[str, Any]:
-    """config.yaml as plain containers. Raises ResumeError where there is none."""
-    try:
-        config: Any = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))
-    except Exception as error:    # of the disk, of YAML or of OmegaConf
-        raise ResumeError(f"{folder} has no readable config.yaml: {error}") from error
-    return config if isinstance(config, dict) else {}

@@ -4,8 +4,9 @@ import logging
 import platform
 import traceback
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from . import __version__, checkpoint, folder, signals
 from .assembly import Assembled, budget_of
 from .compute import count_parameters
 from .config import plain_of, world_name
-from .errors import DiskError, LabError
+from .errors import DiskError, Diverged, LabError
 from .host import host
 from .progress import Progress
 from .run_folder import RunFolder
@@ -29,25 +30,24 @@ LOG = logging.getLogger("lab")
 
 
 class Sitting:
-    """Holds the lock of the folder while it trains, and leaves a status whatever happens."""
+    """Trains in a folder that is held, and leaves a status whatever happens."""
 
-    def __init__(self, made: Assembled, path: Path):
-        self.made, self.path, self.code, self.status = made, path, 0, "running"
+    def __init__(self, made: Assembled, record: RunFolder):
+        self.made, self.record, self.path, self.code, self.status = made, record, record.path, 0, "running"
         self.cfg, self.stream = made.cfg, made.experiment.stream
         self.budget = budget_of(made.cfg, made.experiment)
         self.process = folder.describe_process()
-        self.old = folder.read_run(path) if (path / "run.json").exists() else {}
+        self.old = folder.read_run(self.path) if (self.path / "run.json").exists() else {}
 
     def run(self, state: Mapping[str, Any] | None) -> "Sitting":
         """Train; sets `code` to the exit code. Raises LabError after leaving error.txt."""
         cfg = self.cfg
         with ExitStack() as stack:
-            self.record = stack.enter_context(RunFolder(self.path, cfg.agent.name, cfg.checkpoint.keep))
             stack.enter_context(signals.handling())
             stack.enter_context(log_file(self.path))
             periods = Periods(cfg.log.every or 1, cfg.evaluate.every or 1, cfg.checkpoint.every or 1)
             self.runner = Runner(self.made.experiment, self.made.compute, self.record, periods)
-            self.sinks = Guarded([TensorBoard(self.path), *(self.tracker(name) for name in cfg.log.sinks)])
+            self.sinks = Guarded([TensorBoard(self.path)])
             try:
                 if state is not None:
                     self.load(state)          # a refusal leaves everything as it was
@@ -62,7 +62,7 @@ class Sitting:
                 ending = f"stopped by {stop} at {self.at()}, saved. Go on with: python -m lab resume={self.path}"
             except LabError as error:
                 raise self.failed(error) from error
-            except Exception as error:
+            except BaseException as error:        # also SystemExit, from whatever an agent or environment calls
                 what = f"{cfg.agent.name} failed: {type(error).__name__}: {error}"
                 raise self.failed(LabError(what)) from error
             finally:
@@ -79,13 +79,16 @@ class Sitting:
 
     def train(self, new: bool) -> None:
         """A new run writes its first checkpoint at once: a disk that cannot hold it is found out now."""
+        cfg = self.cfg
         (self.path / "error.txt").unlink(missing_ok=True)         # of an earlier stretch
         self.record.write_json("run.json", self.describe())
-        self.record.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain_of(self.cfg))))
+        self.record.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain_of(cfg))))
         self.record.listeners.append(self.to_sinks)
         self.record.on_media = self.sinks.media
+        for sink in cfg.log.sinks:
+            self.sinks.open(sink.name, partial(host().load("sink", sink.name), sink, self.path))
         if new:
-            self.sinks.start(plain_of(self.cfg))
+            self.sinks.start(plain_of(cfg))
             self.runner.save()
         self.introduce()
         with self.progress() as progress:
@@ -108,15 +111,12 @@ class Sitting:
         self.record.write_text("error.txt", traceback.format_exc())
         kept = checkpoint.found(self.record.checkpoints)
         where = f"The last checkpoint is of {checkpoint.count_of(kept[0]):,} {self.stream.unit}. " if kept else ""
-        advice = {3: f"Try a smaller learning rate: python -m lab resume={self.path} optimizer.lr=..."}
-        rest = advice.get(error.exit_code, f"Go on with: python -m lab resume={self.path}")
+        rest = f"Go on with: python -m lab resume={self.path}"
+        if error.exit_code == Diverged.exit_code and self.cfg.optimizer is not None:
+            rest = f"Try a smaller learning rate: python -m lab resume={self.path} optimizer.lr=..."
         if isinstance(error, DiskError):
             return error
         return type(error)(f"{error}. {where}{rest}. The traceback is in {self.path / 'error.txt'}")
-
-    def tracker(self, name: str) -> Any:
-        entry = host().entry("sink", name)
-        return host().load("sink", name)(entry.config(), self.path)
 
     def to_sinks(self, count: int, seconds: float, metrics: Mapping[str, float]) -> None:
         self.sinks.write(count, metrics, datetime.now().timestamp())
@@ -140,19 +140,29 @@ class Sitting:
                  "s" * (about["threads"] != 1), about["jit"], f"{size:,}")
         for note in self.stream.notes():
             LOG.info("%s", note)
+        if self.budget.steps <= self.stream.warmup:
+            LOG.warning("the budget of %s %s ends before the first update, which comes after %s: nothing is learned",
+                        f"{self.budget.steps:,}", self.stream.unit, f"{self.stream.warmup:,}")
 
     def describe(self) -> dict[str, Any]:
         """run.json"""
-        plugins = {found.name: f"{found.dist} {found.version}" for found in host().plugins}
-        packages = {name: metadata.version(name) for name in ("torch", "gymnasium", "numpy", "hydra-core")}
         runner = self.runner
         return {"status": self.status, "agent": self.cfg.agent.name, "world": world_name(self.cfg),
-                "seed": self.cfg.seed, "plugins": plugins,
-                "versions": {"lab": __version__, "python": platform.python_version(), **packages},
+                "seed": self.cfg.seed, "plugins": plugins(), "versions": versions(),
                 "git": git_commit(), **self.process,
                 "sittings": [*self.old.get("sittings", []), self.made.compute.describe()],
                 "count": self.stream.count, "updates": runner.updates, "seconds": round(runner.seconds, 3),
                 "final": {name: folder.finite(value) for name, value in runner.final.items()}}
+
+
+def plugins() -> dict[str, str]:
+    """Each with its distribution and version."""
+    return {found.name: f"{found.dist} {found.version}" for found in host().plugins}
+
+
+def versions() -> dict[str, str]:
+    packages = {name: metadata.version(name) for name in ("torch", "gymnasium", "numpy", "hydra-core")}
+    return {"lab": __version__, "python": platform.python_version(), **packages}
 
 
 class log_file:
@@ -171,4 +181,5 @@ class log_file:
 
     def __exit__(self, *failure: object) -> None:
         LOG.removeHandler(self.handler)
-        self.handler.close()
+        with suppress(OSError):           # what a full disk did not take
+            self.handler.close()

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import signals
 from .contract import Act, Batch, Stream
 from .envs import Envs
 from .state import Saved
@@ -104,18 +103,14 @@ class Replay(Stream):
     def __init__(self, envs: Envs, act: Act, ring: Ring, sampling: Sampling, rng: torch.Generator):
         self.envs, self.act, self.ring, self.sampling, self.rng = envs, act, ring, sampling, rng
         self.window = (sampling.n_steps - 1) * envs.n             # rows from a step to the last of its n
+        self.warmup = max(sampling.warmup, self.window + 1)
         self.ahead = envs.n * torch.arange(sampling.n_steps, device=ring.device).view(-1, 1, 1)       # [n, 1, 1] rows
 
-    def next(self) -> Batch:
-        self.collect(self.sampling.every)
-        while self.count < self.sampling.warmup or self.ring.pushed <= self.window:
-            signals.check()
-            self.collect(self.sampling.every)
-        return self.sample()
-
-    def collect(self, steps: int) -> None:
+    def next(self) -> Batch | None:
+        steps = self.sampling.every
         self.ring.push(self.envs.collect(self.act, steps, self.count))
         self.count += steps * self.envs.n
+        return self.sample() if self.count >= self.warmup else None
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """An episode that was lost ends with its last row: no return reaches across."""

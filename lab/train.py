@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint, folder
-from .assembly import assemble, budget_of
+from .assembly import Assembled, assemble
 from .config import LabConfig, world_name
 from .errors import ResumeError
 from .run_folder import RunFolder
 from .saved_config import changed, load_config
-from .sitting import Sitting
+from .sitting import Sitting, plugins, versions
 
 LOG = logging.getLogger("lab")
 
@@ -20,14 +20,20 @@ LOG = logging.getLogger("lab")
 def start(cfg: LabConfig, by_hand: str | None) -> int:
     """A new run. Nothing is created before everything fits."""
     made = assemble(cfg)
-    budget_of(cfg, made.experiment)
     path = folder.create(by_hand, world_name(cfg), cfg.agent.name, cfg.seed)
-    return Sitting(made, path).run(None).code
+    return trained(made, path).code
+
+
+def trained(made: Assembled, path: Path) -> Sitting:
+    """A sitting in a folder that was made for it."""
+    with RunFolder(path, made.cfg.agent.name, made.cfg.checkpoint.keep) as record:
+        return Sitting(made, record).run(None)
 
 
 def sweep_job(cfg: LabConfig, path: str) -> float | None:
     """One job of a sweep, in the folder that Hydra made; the last evaluation is what a sweeper looks at."""
-    sitting = Sitting(assemble(cfg), folder.make(folder.checked(path))).run(None)
+    made = assemble(cfg)
+    sitting = trained(made, folder.make(folder.checked(path)))
     if sitting.code:
         sys.exit(sitting.code)
     final = sitting.runner.final
@@ -40,16 +46,21 @@ def resume(path: Path, overrides: Sequence[str]) -> int:
     cfg = changed(load_config(path), overrides)
     last = run["sittings"][-1] if run.get("sittings") else {}
     keep_choices(cfg, last)
-    with RunFolder(path, cfg.agent.name, cfg.checkpoint.keep):      # refused before anything slow
+    with RunFolder(path, cfg.agent.name, cfg.checkpoint.keep) as record:
         at, state = checkpoint.newest(path / "checkpoints", LOG.warning)
-    made = assemble(cfg)
-    if (maker := state.get("agent")) != cfg.agent.name:
-        raise ResumeError(f"{at} was made by {maker}, this run says {cfg.agent.name}")
-    for name, then in last.items():
-        now = made.compute.describe().get(name)
-        if now != then:
-            LOG.warning("%s was %s and is %s now: the run goes on, but not to the same bits", name, then, now)
-    return Sitting(made, path).run(state).code
+        if (maker := state.get("agent")) != cfg.agent.name:
+            raise ResumeError(f"{at} was made by {maker}, this run says {cfg.agent.name}")
+        made = assemble(cfg)
+        compare({**last, **run.get("versions", {}), **run.get("plugins", {})},
+                {**made.compute.describe(), **versions(), **plugins()})
+        return Sitting(made, record).run(state).code
+
+
+def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Says what the bits of a run may depend on and is not what it was."""
+    for name in [name for name in then if then[name] != now.get(name)]:
+        LOG.warning("%s was %s and is %s now: the run goes on, but perhaps not to the same bits", name, then[name],
+                    now.get(name, "absent"))
 
 
 def keep_choices(cfg: LabConfig, last: Mapping[str, Any]) -> None:

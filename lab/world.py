@@ -34,6 +34,16 @@ class World:
         """`n` copies for training, their state saved as exactly as the environment allows."""
         return Envs(self.make_env, n, self.compute, name, self.tier)
 
+    def must_fit(self, key: str, n: int, size: int) -> None:
+        """Raises UsageError where memory has no room for the `n` things of `size` bytes that `key` asks for.
+
+        They may come long after the start, when it is late to find out.
+        """
+        room, takes = self.compute.room(), n * size
+        if takes > room:
+            raise UsageError(f"{key}={n:,} of {size:,} bytes each take {takes / 1e9:.1f} GB, {room / 1e9:.1f} GB are "
+                             f"free on {self.compute.device}; at most {int(0.8 * room / size):,} fit")
+
     @cached_property
     def tier(self) -> Tier:
         """How exactly this environment can be resumed in mid-episode; found out by trying."""
@@ -68,3 +78,12 @@ class World:
             raise UsageError(f"{self.cfg.agent.name} needs an optimizer: add optimizer=NAME, such as optimizer=adam")
         build: Callable[..., Optimizer] = host().load("optimizer", cfg.name)
         return scheduled(overridable(build(cfg, parameters, fused=True)), cfg)
+
+
+class Exhibition(World):
+    """Where nothing is trained: no buffer is filled, and no environment has to come back."""
+
+    tier = Tier.BOUNDARY
+
+    def must_fit(self, key: str, n: int, size: int) -> None:
+        pass

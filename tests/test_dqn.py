@@ -149,7 +149,7 @@ def test_what_it_cannot_see(space):
 @pytest.mark.parametrize("overrides, text", [
     (["env=gym", "env.id=lab/TinyContinuous-v0"], "dqn needs a Discrete action space; lab/TinyContinuous-v0 has Box"),
     (["env=CartPole", "agent.buffer_size=1e9", "agent.batch_size=64"],
-     "agent.buffer_size=1,000,000,000 transitions of 52 bytes take"),
+     "agent.buffer_size=1,000,000,000 of 52 bytes each take"),
     (["env=CartPole", "agent.num_envs=8", "agent.buffer_size=64", "agent.batch_size=2", "agent.n_steps=9"],
      "need at least 80")])
 def test_what_cannot_work_is_refused(overrides, text, monkeypatch):

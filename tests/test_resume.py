@@ -232,6 +232,6 @@ def test_what_auto_came_to_is_kept_and_a_change_is_told(whole, lab, monkeypatch)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr("lab.compute.LARGE", 1)           # what would now be a large network
     code, _, err = lab("resume=whole", f"budget.updates={UPDATES + 1}")
-    assert code == 0 and torch.get_num_threads() == 1 and "not to the same bits" not in err
+    assert code == 0 and torch.get_num_threads() == 1 and "the same bits" not in err
     code, _, err = lab("resume=whole", f"budget.updates={UPDATES + 2}", "compute.threads=2")
-    assert code == 0 and "threads was 1 and is 2 now: the run goes on, but not to the same bits" in err
+    assert code == 0 and "threads was 1 and is 2 now: the run goes on, but perhaps not to the same bits" in err

@@ -1,6 +1,7 @@
 """The loop: what happens when, where it ends, and that neither a stop nor a look aside changes anything."""
 
 import copy
+import math
 import random
 import signal
 
@@ -313,7 +314,22 @@ def test_divergence_names_metric_and_update_and_is_not_saved(update):
 def test_a_skipped_step_ends_the_run_at_the_next_log():
     at, record = toy((12, NEVER, NEVER))
     at.compute.skipped += 2
-    with pytest.raises(Diverged, match="a loss or gradient was not finite in 2 of the steps up to update 4"):
+    with pytest.raises(Diverged, match="a loss or gradient was not finite between the updates 0 and 4"):
+        at.run(Budget(updates=10))
+    assert not record
+
+
+def test_a_skipped_step_is_named_by_its_update_where_that_is_known():
+    at, record = toy((12, NEVER, NEVER))
+    weight = torch.nn.Parameter(torch.tensor([1.0]))
+    update, optimizer = at.learner.update, torch.optim.SGD([weight], 0.1)
+
+    def improve(batch):
+        at.compute.minimize(weight.sum() * (math.nan if at.updates in (2, 3) else 1.0), optimizer)
+        return update(batch)
+
+    at.learner.update = improve
+    with pytest.raises(Diverged, match="a loss or gradient was not finite at update 3"):
         at.run(Budget(updates=10))
     assert not record
 

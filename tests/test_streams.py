@@ -5,11 +5,12 @@ import torch
 from gymnasium import spaces
 from test_envs import COMPUTE, Counts, Shown, at_random, envs_of, limited, on_disk, zeros
 
-from lab import checkpoint, signals
+from lab import checkpoint
 from lab.env_state import Tier
 from lab.envs import Envs
 from lab.streams import Replay, Ring, Sampling, Steps, n_step
 from lab.testing.envs import TinyBox
+from lab.testing.making import next_batch
 
 CPU = torch.device("cpu")
 
@@ -103,11 +104,11 @@ def replay(envs, act=zeros, capacity=1000, every=2, warmup=20, n_steps=1):
 def test_batches_begin_after_the_warm_up_and_come_every_so_often(every, warmup, first, second):
     """Two copies: `every` steps of each are twice as many."""
     stream = replay(envs_of(Counts(), Counts()), every=every, warmup=warmup)
-    batch = stream.next()
+    batch = next_batch(stream)
     assert stream.count == len(stream.ring) == first
     assert {name: tuple(row.shape) for name, row in batch.items()} == {
         "obs": (3, 4, 1), "next_obs": (3, 4, 1), "action": (3, 4), "reward": (3, 4), "discount": (3, 4)}
-    stream.next()
+    next_batch(stream)
     assert stream.count == second
 
 
@@ -129,7 +130,7 @@ def test_samples_are_n_steps_of_one_copy_in_one_episode(end, n_steps):
     stream = replay(envs_of(Counts(4, end), Counts(4, end), Counts(4, end)), n_steps=n_steps, warmup=60, capacity=45)
     seen = []
     for _ in range(100):
-        batch = {name: row.flatten() for name, row in stream.next().items()}
+        batch = {name: row.flatten() for name, row in next_batch(stream).items()}
         t = batch["obs"] % 100
         n = torch.minimum(4 - t, torch.tensor(float(n_steps)))
         assert torch.equal(batch["next_obs"], batch["obs"] + n)
@@ -143,7 +144,7 @@ def test_samples_are_n_steps_of_one_copy_in_one_episode(end, n_steps):
 
 def test_samples_are_uniform_over_the_rows_that_have_their_n_steps():
     stream = replay(envs_of(Counts(10**6)), every=10, warmup=10, capacity=10, n_steps=4)
-    drawn = torch.cat([stream.next()["obs"].flatten() % 10 for _ in range(100)]).long()
+    drawn = torch.cat([next_batch(stream)["obs"].flatten() % 10 for _ in range(100)]).long()
     counts = torch.bincount(drawn, minlength=10)
     assert counts[7:].sum() == 0 and (counts[:7] - 1200 / 7).abs().max() < 50             # over four deviations
 
@@ -155,7 +156,7 @@ def test_copies_are_interleaved_and_each_row_is_one_transition():
             return super().obs() + 5000
 
     stream = replay(envs_of(Counts(3, "truncated"), Far(4)), every=5, warmup=30)
-    stream.next()
+    next_batch(stream)
     ring = {name: row[:30] for name, row in stream.ring.rows.items()}
     assert ring["obs"][0::2].max() < 5000 <= ring["obs"][1::2].min()
     assert torch.equal(ring["next_obs"], ring["obs"] + 1)
@@ -171,7 +172,7 @@ def test_copies_are_interleaved_and_each_row_is_one_transition():
                                           (spaces.Box(0, 255, (4, 4), "uint8"), torch.uint8)])
 def test_rows_keep_their_types_through_a_checkpoint(space, dtype, tmp_path):
     stream = replay(envs_of(Shown(space)))
-    stream.next()
+    next_batch(stream)
     assert stream.ring.rows["obs"].dtype is dtype
     other = replay(envs_of(Shown(space)))
     other.load_state_dict(on_disk(stream, tmp_path))
@@ -183,7 +184,8 @@ def tiny(capacity):
 
 
 def same_batches(a, b, n=15):
-    return all(torch.equal(x[name], y[name]) for x, y in ((a.next(), b.next()) for _ in range(n)) for name in x)
+    pairs = [(next_batch(a), next_batch(b)) for _ in range(n)]
+    return all(torch.equal(x[name], y[name]) for x, y in pairs for name in x)
 
 
 @pytest.mark.parametrize("capacity", [30, 1000])
@@ -191,8 +193,8 @@ def same_batches(a, b, n=15):
 def test_a_replay_stream_goes_on_to_the_bit(batches, capacity, tmp_path):
     whole, first, second = tiny(capacity), tiny(capacity), tiny(capacity)
     for _ in range(batches):
-        whole.next(), first.next()
-    second.next()
+        next_batch(whole), next_batch(first)
+    next_batch(second)
     second.load_state_dict(on_disk(first, tmp_path))
     generator(second).set_state(generator(first).get_state())
     assert same_batches(whole, second) and whole.count == second.count and whole.metrics() == second.metrics()
@@ -203,20 +205,11 @@ def generator(stream):
     return stream.act.__closure__[0].cell_contents
 
 
-def test_a_stop_in_the_warm_up_leaves_the_state_whole(tmp_path):
+def test_the_runner_looks_up_in_the_warm_up(tmp_path):
+    """Between two steps of the environments there is no batch, and the state is whole."""
     whole, first, second = tiny(1000), tiny(1000), tiny(1000)
-    collect = first.collect
-
-    def stop_at_12(steps):
-        collect(steps)
-        if first.count == 12:
-            signals.FLAGS.stop = 15
-
-    first.collect = stop_at_12
-    with pytest.raises(signals.Stop):
-        first.next()
-    assert first.count == 12
-    signals.FLAGS.__init__()
+    while first.count < 12:
+        assert first.next() is None
     second.load_state_dict(on_disk(first, tmp_path))
     generator(second).set_state(generator(first).get_state())
     assert same_batches(whole, second) and whole.count == second.count
@@ -225,7 +218,7 @@ def test_a_stop_in_the_warm_up_leaves_the_state_whole(tmp_path):
 def test_a_step_stream_goes_on_to_the_bit(tmp_path):
     whole, first, second = (Steps(Envs(limited(TinyBox), 2, COMPUTE, tier=Tier.EXACT), at_random()) for _ in range(3))
     for _ in range(40):
-        whole.next(), first.next()
+        next_batch(whole), next_batch(first)
     second.load_state_dict(on_disk(first, tmp_path))
     generator(second).set_state(generator(first).get_state())
     assert same_batches(whole, second) and whole.count == second.count == 2 * 55

@@ -4,16 +4,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..errors import LabError, UsageError
+from ..errors import LabError
 from ..testing import applicable, maker
+from .parser import Parser
 
 
 def main(argv: list[str]) -> int:
     """Runs every check of lab.testing and prints a line for each; exit code 1 where one failed."""
-    if not argv or argv[0].startswith("-"):
-        raise UsageError("usage: lab check AGENT [KEY=VALUE ...]")
-    agent, overrides = argv[0], argv[1:]
-    make, failed = maker(agent, *overrides), 0
+    parser = Parser("check", __doc__.partition(": ")[2])
+    parser.add_argument("agent")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as env=FrozenLake; else a tiny world")
+    given = parser.parse_args(argv)
+    agent = given.agent
+    make, failed = maker(agent, *given.overrides), 0
     for check, reason in applicable(agent):
         name, before = check.__name__.replace("_", " "), time.perf_counter()
         if reason is not None:

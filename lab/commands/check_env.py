@@ -1,19 +1,22 @@
-"""`lab check-env ID [option=value ...]`: how exactly an environment can be resumed in mid-episode, found by trying."""
+"""`lab check-env ENV [option=value ...]`: how exactly an environment can be resumed in mid-episode, found by trying."""
 
-import argparse
 import ast
 import textwrap
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from ..builtin import Gym
+from ..compose import choice
 from ..env_state import Tier, trials
 from ..env_walk import Env, Seen, odd, play, sampler
 from ..errors import EnvError, UsageError
-from ..gymnasium_envs import build
+from ..help import groups
+from ..host import host
 from ..state import frozen_rng
+from .parser import Parser
 
 SECONDS = 2.0                     # for the search for a reset that is not pure
 WORDS = {"true": True, "false": False, "null": None}
@@ -24,31 +27,33 @@ def main(argv: list[str]) -> int:
 
     Raises UsageError for an environment that is not registered or not installed, EnvError where it fails.
     """
-    parser = argparse.ArgumentParser(prog="lab check-env", description=__doc__.partition(": ")[2])
-    parser.add_argument("id", help="a registered environment, such as CartPole-v1")
+    parser = Parser("check-env", __doc__.partition(": ")[2])
+    parser.add_argument("env", help="a choice of env=, such as CartPole, or the id of a registered one")
     parser.add_argument("options", nargs="*", metavar="option=value", help="arguments of the environment")
     args = parser.parse_args(argv)
-    cfg = config(args.id, args.options)
+    cfg = config(args.env, args.options)
+    name, build = getattr(cfg, "id", args.env), partial(host().load("env", cfg.name), cfg)
     with frozen_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        build(cfg).close()                                # a mistake in the id or an option is seen here
+        build().close()                                   # a mistake in the id or an option is seen here
         try:
-            found = dict(trials(lambda: build(cfg), lambda episode: 1000 + episode))
-            impure = impurity(build(cfg))
+            found = dict(trials(build, lambda episode: 1000 + episode))
+            impure = impurity(build())
         except Exception as error:
-            raise EnvError(f"{cfg.id} raised {type(error).__name__}: {error}") from error
-    print("\n".join(report(cfg.id, found, impure)))
+            raise EnvError(f"{name} raised {type(error).__name__}: {error}") from error
+    print("\n".join(report(name, found, impure)))
     return int(best(found) is Tier.BOUNDARY)
 
 
-def config(id: str, options: Sequence[str]) -> Gym:
-    if ":" in id:
-        raise UsageError(f"the environment {id!r} would import the module before the colon and run its code; let an "
+def config(name: str, options: Sequence[str]) -> Any:
+    if ":" in name:
+        raise UsageError(f"the environment {name!r} would import the module before the colon and run its code; let an "
                          "installed plugin register it and give the id alone")
     pairs = [option.partition("=") for option in options]
-    if bad := [name for name, equals, _ in pairs if not (name and equals)]:
+    if bad := [key for key, equals, _ in pairs if not (key and equals)]:
         raise UsageError(f"expected option=value after the environment, came {bad[0]!r}")
-    return Gym(id=id, options={name: value(text) for name, _, text in pairs})
+    values = {key: value(text) for key, _, text in pairs}
+    return choice("env", name, values) if name in groups()["env"] else Gym(id=name, options=values)
 
 
 def value(text: str) -> Any:

@@ -1,5 +1,7 @@
 """lab play RUN: watch what a run has learned, as a GIF, an mp4 or in a window."""
 
+import os
+import sys
 from pathlib import Path
 
 from .. import checkpoint, media
@@ -9,8 +11,6 @@ from ..errors import UsageError, within
 from ..video import Video
 from ..world import World
 from .runs import parser, trained
-
-FPS = 30
 
 
 def main(argv: list[str]) -> int:
@@ -33,9 +33,9 @@ def main(argv: list[str]) -> int:
         file = out if given.episodes == 1 else out.with_stem(f"{out.stem}-{i}")
         try:
             if file.suffix == ".mp4":
-                media.mp4(frames, file, FPS)
+                media.mp4(frames, file, media.FPS)
             else:
-                file.write_bytes(media.gif(frames, FPS))
+                file.write_bytes(media.gif(frames, media.FPS))
         except OSError as error:
             raise checkpoint.disk_error(error, file) from error
         print(f"{file}: {len(frames)} frames")
@@ -43,7 +43,9 @@ def main(argv: list[str]) -> int:
 
 
 def window(world: World, policy: Policy, episodes: int) -> int:
-    """Play in a window until the episodes are over."""
+    """Play in a window until the episodes are over. Raises UsageError where there is no screen."""
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+        raise UsageError("--window needs a screen, and there is none (no DISPLAY); write a film with --out film.gif")
     envs = Envs(lambda: world.make_env("human"), 1, world.compute, "play")
     try:
         while envs.episodes[0] < episodes:

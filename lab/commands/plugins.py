@@ -1,17 +1,17 @@
 """`lab plugins`: what is installed, what it brings, how long it takes to import, and what was left out and why."""
 
-import argparse
 import json
 from typing import Any
 
 from .. import __version__
 from ..host import GROUP, Found, Host, host
 from ..offers import DISTRIBUTION
+from .parser import Parser
 
 
 def main(argv: list[str]) -> int:
     """0, also where plugins were left out; with LAB_STRICT_PLUGINS=1 the first of those raises UsageError."""
-    parser = argparse.ArgumentParser(prog="lab plugins", description=__doc__.partition(": ")[2])
+    parser = Parser("plugins", __doc__.partition(": ")[2])
     parser.add_argument("--json", action="store_true", help="the same for programs")
     as_json = parser.parse_args(argv).json
     print(json.dumps(summary(host()), indent=2) if as_json else "\n".join(lines(host())))

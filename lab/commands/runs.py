@@ -1,8 +1,6 @@
 """What `eval` and `play` share: a trained agent from a run folder, without touching the folder."""
 
-import argparse
 from pathlib import Path
-from typing import Any
 
 from ..assembly import Assembled, assemble
 from ..checkpoint import count_of, newest, read
@@ -10,21 +8,15 @@ from ..config import LabConfig
 from ..errors import ResumeError, UsageError
 from ..folder import fitting, read_run
 from ..saved_config import changed, load_config
-from ..world import World
-
-
-class Parser(argparse.ArgumentParser):
-    """Errors in the lab's own form."""
-
-    def error(self, message: str) -> Any:
-        raise UsageError(f"{self.prog}: {message}. See {self.prog} --help")
+from ..world import Exhibition, World
+from .parser import Parser
 
 
 def parser(name: str, about: str) -> Parser:
-    made = Parser(prog=f"lab {name}", description=about)
+    made = Parser(name, about)
     made.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
     made.add_argument("--seed", type=int, default=1_000_000, help="of the episodes; another seed, other episodes")
-    made.add_argument("changes", nargs="*", metavar="KEY=VALUE", 
+    made.add_argument("changes", nargs="*", metavar="KEY=VALUE",
                       help="values to change, such as env.options.is_slippery=false")
     return made
 
@@ -38,15 +30,15 @@ def trained(path: Path, seed: int, changes: list[str]) -> tuple[LabConfig, Assem
     run = path.resolve().parent.parent if chosen else path
     read_run(run)
     cfg = changed(load_config(run), changes)
-    cfg.evaluate.videos = 0
+    cfg.evaluate.videos, cfg.log.sinks = 0, []
     try:
         at, state = (chosen, read(chosen)) if chosen else newest(run / "checkpoints", print)
     except ValueError as error:
         raise ResumeError(f"{chosen}: {error}") from None
-    made = assemble(cfg)
+    made = assemble(cfg, kind=Exhibition)
     if made.experiment.policy is None:
         raise UsageError(f"{cfg.agent.name} has no policy to play episodes with")
     with fitting(run):
         made.experiment.learner.load_state_dict(state["learner"])
     made.compute.seed = seed
-    return cfg, made, World(cfg, made.compute), count_of(at.resolve())
+    return cfg, made, Exhibition(cfg, made.compute), count_of(at.resolve())

@@ -1,16 +1,16 @@
 """`lab tensorboard`: show the runs of a folder in TensorBoard, or make the event file of one run anew."""
 
-import argparse
 import sys
 import threading
 from pathlib import Path
 
 from ..errors import UsageError
+from .parser import Parser
 
 
 def main(argv: list[str]) -> int:
     """130 after Ctrl-C, 0 after a rebuild. Raises UsageError where there is no such folder or the port is taken."""
-    parser = argparse.ArgumentParser(prog="lab tensorboard", description=__doc__.partition(": ")[2])
+    parser = Parser("tensorboard", __doc__.partition(": ")[2])
     parser.add_argument("folder", nargs="?", default="runs", type=Path, help="of runs (default: runs)")
     parser.add_argument("--port", type=int, help="default: the first free one from 6006 on")
     parser.add_argument("--host", default="127.0.0.1", help="default: this machine alone; there is no password")

@@ -12,7 +12,7 @@
 """
 
 from .checks import CHECKS, Check, applicable
-from .making import Make, maker
+from .making import Make, maker, next_batch
 from .mutants import kinds, survivors
 
-__all__ = ["CHECKS", "Check", "Make", "applicable", "kinds", "maker", "survivors"]
+__all__ = ["CHECKS", "Check", "Make", "applicable", "kinds", "maker", "next_batch", "survivors"]

@@ -11,6 +11,7 @@ from .. import checkpoint
 from ..assembly import Assembled, assemble
 from ..compose import composed
 from ..config import LabConfig
+from ..contract import Batch, Stream
 from ..errors import UsageError
 from ..host import host
 from ..runner import Periods, Runner
@@ -18,6 +19,7 @@ from .envs import TINY, register
 
 Log = list[tuple[int, dict[str, float]]]
 NEVER = 10**12
+PATIENCE = 100_000                # steps of a warm-up
 
 
 class Make(Protocol):
@@ -33,8 +35,10 @@ def maker(agent: str, *overrides: str) -> Make:
     """
     register()
     entry = host().entry("agent", agent)
-    base = [f"+agent={agent}", *getattr(entry, "small", ()), *overrides]
-    own = any(each.startswith(("env=", "data=")) for each in overrides)
+    chosen = {each.partition("=")[0] for each in overrides}
+    small = [each for each in getattr(entry, "small", ()) if each.partition(".")[0] not in chosen]    # model=other
+    base = [f"+agent={agent}", *small, *overrides]
+    own = bool({"env", "data"} & chosen)
     world = [] if own or getattr(entry, "learns_from", "env") != "env" else tiny_world(base)
 
     def make(*changes: str, initial: int | None = None) -> Assembled:
@@ -101,10 +105,18 @@ def runner(made: Assembled, folder: Path, evaluate: int = NEVER) -> tuple[Runner
 def per_update(made: Assembled) -> int:
     """Counts per update, found by trying on a twin; warm-up aside."""
     stream = assemble(made.cfg).experiment.stream
-    stream.next()
+    next_batch(stream)
     first = stream.count
-    stream.next()
+    next_batch(stream)
     return max(stream.count - first, 1)
+
+
+def next_batch(stream: Stream) -> Batch:
+    """Asks until there is one. Raises AssertionError where none comes."""
+    for _ in range(PATIENCE):
+        if (batch := stream.next()) is not None:
+            return batch
+    raise AssertionError(f"the stream was asked {PATIENCE:,} times and gave no batch")
 
 
 def killed_at(at: Runner, updates: int) -> Callable[[], None]:

@@ -114,13 +114,9 @@ def features(space: Space) -> tuple[list[nn.Module], tuple[int, ...]]:
     raise UsageError(f"dqn cannot see {space}; it needs Box, Discrete or MultiDiscrete observations")
 
 
-def check_room(cfg: DQN, envs: Envs, compute: Compute) -> None:
-    """Raises UsageError where the buffer would not fit into memory: it is filled long after the start."""
-    row = 2 * math.prod(envs.shape or ()) * np.dtype(envs.dtype).itemsize + 20        # obs, next_obs and four numbers
-    if cfg.buffer_size * row > compute.room():
-        raise UsageError(f"agent.buffer_size={cfg.buffer_size:,} transitions of {row:,} bytes take "
-                         f"{cfg.buffer_size * row / 1e9:.1f} GB, {compute.room() / 1e9:.1f} GB are free on "
-                         f"{compute.device}; at most {int(0.8 * compute.room() / row):,} fit")
+def row_bytes(envs: Envs) -> int:
+    """Of one transition in the buffer: obs, next_obs, an action of 8 bytes and three numbers of 4."""
+    return 2 * math.prod(envs.shape or ()) * np.dtype(envs.dtype).itemsize + 20
 
 
 def build(cfg: DQN, world: World) -> Experiment:
@@ -128,7 +124,7 @@ def build(cfg: DQN, world: World) -> Experiment:
     if not isinstance(envs.action_space, Discrete):
         raise UsageError(f"dqn needs a Discrete action space; {envs.id} has {envs.action_space}. "
                          "Choose an environment with discrete actions, such as env=CartPole")
-    check_room(cfg, envs, world.compute)
+    world.must_fit("agent.buffer_size", cfg.buffer_size, row_bytes(envs))
     before, shape = features(envs.observation_space)
     n_actions = int(envs.action_space.n)
     q = nn.Sequential(*before, world.model(shape, n_actions)).to(world.compute.device)

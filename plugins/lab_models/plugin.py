@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import Model, hookimpl
-from lab.errors import UsageError, nearest
+from lab.errors import UsageError, one_of
 
 ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "leaky_relu")
 NORMS = ("none", "layer")
@@ -22,11 +22,8 @@ class MLP:
     def __post_init__(self) -> None:
         if any(not 1 <= width <= 1_000_000 for width in self.hidden):
             raise UsageError(f"model.hidden is {list(self.hidden)}; expected widths from 1 to 1,000,000")
-        if self.activation not in ACTIVATIONS:
-            hint = nearest(self.activation, ACTIVATIONS)
-            raise UsageError(f"model.activation={self.activation} is not known. {hint}")
-        if self.norm not in NORMS:
-            raise UsageError(f"model.norm={self.norm} is not known. {nearest(self.norm, NORMS)}")
+        one_of("model.activation", self.activation, ACTIVATIONS)
+        one_of("model.norm", self.norm, NORMS)
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import Agent, hookimpl
-from lab.errors import UsageError, nearest, within
+from lab.errors import one_of, within
 
 
 @dataclass
@@ -40,9 +40,7 @@ class Tabular:
         within("agent.epsilon_steps", self.epsilon_steps, 1, 10**15)
         for each in self.bins:
             within("agent.bins", each, 1, 1_000_000)
-        if self.fast_path not in ("auto", "never"):
-            raise UsageError(f"agent.fast_path={self.fast_path} is not known. "
-                             f"{nearest(self.fast_path, ('auto', 'never'))}")
+        one_of("agent.fast_path", self.fast_path, ("auto", "never"))
 
 
 @dataclass
