@@ -76,6 +76,7 @@ def through_hydra(flags: list[str], overrides: list[str]) -> int:
             fitting(configs)
     sys.argv[:] = ["lab", *flags, *overrides]
     install()
+    FAILED.clear()
     hydra.main(version_base=HYDRA, config_path=str(core_folder()), config_name="config")(job)()
     return FAILED[0] if FAILED else 0
 

@@ -1,6 +1,6 @@
 """Joins plugins to Hydra: where YAML is found, which dataclass types each part, and the checks before anything runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -11,13 +11,14 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from . import argv
-from .config import GROUPS, LabConfig, world_name
+from .config import GROUPS, LabConfig
 from .errors import UsageError, nearest
 from .host import core_folder, host
+from .tuned import check_tuned, marked, tuned, tuned_keys, usual_steps
 
 HYDRA = "1.3"                     # the version of Hydra's behaviour that the lab asks for
 
@@ -37,50 +38,10 @@ def install() -> None:
     store.store(name="lab_schema", node=marked(OmegaConf.structured(LabConfig), "", keys), provider="lab")
     for (group, name), entry in lab.entries.items():
         node = marked(OmegaConf.structured(entry.config), f"{group}.", keys)
+        node["name"] = name               # one dataclass may serve several
         file = f"{group}/{name}.yaml" in lab.files or group == "sink"
         for place in (f"schema/{group}",) if file else (f"schema/{group}", group):      # without a file it is a choice
             store.store(group=place, name=name, node=node, provider=f"lab:{lab.provider[group, name]}")
-
-
-def tuned_keys(entry: Any) -> set[str]:
-    return {key for row in getattr(entry, "tuned", {}).values() for key in row}
-
-
-def marked(node: DictConfig, prefix: str, keys: Iterable[str]) -> DictConfig:
-    """Whatever some agent tunes in `node` is left to the resolver `tuned`; `prefix` is the place of `node`."""
-    for key in keys:
-        parent, _, last = key.removeprefix(prefix).rpartition(".")
-        inner = OmegaConf.select(node, parent) if parent else node
-        if key.startswith(prefix) and isinstance(inner, DictConfig) and last in inner:
-            inner[last] = f"${{tuned:{key}}}"
-    return node
-
-
-def tuned(key: str, *, _root_: DictConfig) -> Any:
-    """What the chosen agent says of `key` for the chosen env or data; else the default of its dataclass."""
-    others = [OmegaConf.select(_root_, f"budget.{other}") for other in ("epochs", "updates", "minutes")]
-    if key == "budget.steps" and any(others):
-        return None
-    entries, (group, _, name) = host().entries, key.partition(".")
-    table = getattr(entries.get(("agent", OmegaConf.select(_root_, "agent.name"))), "tuned", {})
-    worlds = [OmegaConf.select(_root_, place) for place in ("env.id", "env.name", "data.name")]
-    world = next((str(name) for name in worlds if name), "none")
-    for row in (table.get(world, {}), table.get("default", {})):
-        if key in row:
-            return row[key]
-    if group in GROUPS:
-        return OmegaConf.select(OmegaConf.structured(entries[group, _root_[group].name].config), name)
-    return OmegaConf.select(OmegaConf.structured(LabConfig), key)
-
-
-def check_tuned(agent: str) -> None:
-    """Raises UsageError where an agent tunes a value of another group that nothing in that group has."""
-    for group, _, name in [key.partition(".") for key in tuned_keys(host().entry("agent", agent))]:
-        known = {each.name for (kind, _), entry in host().entries.items() if kind == group
-                 for each in fields(entry.config)}
-        if group in GROUPS and name.partition(".")[0] not in known:
-            raise UsageError(f"the agent {agent} tunes {group}.{name}, which no {group} has: a mistake in its plugin. "
-                             f"{nearest(name, known)}")
 
 
 def composed(overrides: Sequence[str]) -> LabConfig:
@@ -186,15 +147,8 @@ def settled(cfg: LabConfig) -> LabConfig:
     """Fill the periods that were left to the lab: absolute numbers from here on, so that a resume keeps them."""
     if not any(vars(cfg.budget).values()):
         raise UsageError("no budget: say how long to train with budget.steps=, .epochs=, .updates= or .minutes=")
-    base = cfg.budget.steps or host_budget(cfg) or 100_000
+    base = cfg.budget.steps or usual_steps(cfg) or 100_000
     cfg.log.every = cfg.log.every or max(base // 100, 1)
     cfg.evaluate.every = cfg.evaluate.every or max(base // 10, 1)
     cfg.checkpoint.every = cfg.checkpoint.every or max(base // 10, 1)
     return cfg
-
-
-def host_budget(cfg: LabConfig) -> int | None:
-    """The steps that the agent would take by itself: the measure of the periods when the budget is in other units."""
-    table = getattr(host().entries["agent", cfg.agent.name], "tuned", {})
-    row = {**table.get("default", {}), **table.get(world_name(cfg), {})}
-    return row.get("budget.steps")

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pluggy
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -136,9 +138,6 @@ def check_config(config: type, name: str, label: str) -> None:
         raise PluginError(f"{label}: config must be a dataclass, not an instance of one, got {config!r:.80}")
     if config.__dataclass_params__.frozen:                   # type: ignore[attr-defined]
         raise PluginError(f"{label}: {config.__name__} is frozen, so no override could change it: use @dataclass alone")
-    from omegaconf import OmegaConf  # here, so that importing the host stays cheap
-    from omegaconf.errors import OmegaConfBaseException
-
     try:
         OmegaConf.structured(config)
     except OmegaConfBaseException as error:

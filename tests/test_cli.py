@@ -56,7 +56,8 @@ def test_a_closed_pipe_is_quiet(tmp_path):
     (["evla", "run"], "no command is called 'evla'. Did you mean 'eval'? Known: check, check-env, eval, play"),
     (["run"], "To train: python -m lab +agent=dqn env=CartPole"), (["--foo"], "unknown option --foo"),
     (["+agent=dqn", "foo"], "'foo' is neither a command nor KEY=VALUE"), (["resume=x", "-m"], "it takes no flags"),
-    (["eval"], "lab eval: the following arguments are required: run"), (["check"], "lab check: the following arguments are required: agent"),
+    (["eval"], "lab eval: the following arguments are required: run"),
+    (["check"], "lab check: the following arguments are required: agent"),
     (["play", "x", "--out", "film.avi"], "expected a name that ends in .gif or .mp4"),
     (["eval", "x", "--episodes", "0"], "--episodes is 0"), (["check", "dqm"], "Did you mean 'dqn'?")])
 def test_a_bad_command(args, text, lab, tmp_path):

@@ -1,0 +1,59 @@
+"""Values that agents have tuned for an environment or a dataset: they stand where a default would."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from .config import GROUPS, LabConfig, world_name
+from .errors import UsageError, nearest
+from .host import host
+
+
+def tuned_keys(entry: Any) -> set[str]:
+    return {key for row in getattr(entry, "tuned", {}).values() for key in row}
+
+
+def marked(node: DictConfig, prefix: str, keys: Iterable[str]) -> DictConfig:
+    """Whatever some agent tunes in `node` is left to the resolver `tuned`; `prefix` is the place of `node`."""
+    for key in keys:
+        parent, _, last = key.removeprefix(prefix).rpartition(".")
+        inner = OmegaConf.select(node, parent) if parent else node
+        if key.startswith(prefix) and isinstance(inner, DictConfig) and last in inner:
+            inner[last] = f"${{tuned:{key}}}"
+    return node
+
+
+def tuned(key: str, *, _root_: DictConfig) -> Any:
+    """What the chosen agent says of `key` for the chosen env or data; else the default of its dataclass."""
+    others = [OmegaConf.select(_root_, f"budget.{other}") for other in ("epochs", "updates", "minutes")]
+    if key == "budget.steps" and any(others):
+        return None
+    entries, (group, _, name) = host().entries, key.partition(".")
+    table = getattr(entries.get(("agent", OmegaConf.select(_root_, "agent.name"))), "tuned", {})
+    worlds = [OmegaConf.select(_root_, place) for place in ("env.id", "env.name", "data.name")]
+    world = next((str(name) for name in worlds if name), "none")
+    for row in (table.get(world, {}), table.get("default", {})):
+        if key in row:
+            return row[key]
+    if group in GROUPS:
+        return OmegaConf.select(OmegaConf.structured(entries[group, _root_[group].name].config), name)
+    return OmegaConf.select(OmegaConf.structured(LabConfig), key)
+
+
+def check_tuned(agent: str) -> None:
+    """Raises UsageError where an agent tunes a value of another group that nothing in that group has."""
+    for group, _, name in [key.partition(".") for key in tuned_keys(host().entry("agent", agent))]:
+        known = {each.name for (kind, _), entry in host().entries.items() if kind == group
+                 for each in fields(entry.config)}
+        if group in GROUPS and name.partition(".")[0] not in known:
+            raise UsageError(f"the agent {agent} tunes {group}.{name}, which no {group} has: a mistake in its plugin. "
+                             f"{nearest(name, known)}")
+
+
+def usual_steps(cfg: LabConfig) -> int | None:
+    """The steps that the agent would take by itself: the measure of the periods when the budget is in other units."""
+    table = getattr(host().entries["agent", cfg.agent.name], "tuned", {})
+    row = {**table.get("default", {}), **table.get(world_name(cfg), {})}
+    return row.get("budget.steps")
