@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from . import __version__, hookspecs
+from .builtin import OptimizerConfig
 from .config import LabConfig
 from .errors import nearest
 from .hookspecs import Agent, Dataset, Entry, Env, Model, Optimizer, Sink
@@ -129,6 +130,9 @@ def check_entry(entry: Entry) -> None:
     if not (isinstance(entry.build, str) and BUILD.fullmatch(entry.build)):
         raise PluginError(f"{label}: build must be a string 'module:function', got {entry.build!r:.80}")
     check_config(entry.config, entry.name, label)
+    if isinstance(entry, Optimizer) and not issubclass(entry.config, OptimizerConfig):
+        raise PluginError(f"{label}: {entry.config.__name__} must be a subclass of lab.builtin.OptimizerConfig, which "
+                          "has the learning rate and its schedule")
     if isinstance(entry, Agent):
         check_agent(entry, label)
 

@@ -138,6 +138,29 @@ def test_using_a_run(run, lab, tmp_path):
     assert stamps(run) == before
 
 
+def test_using_a_run_needs_neither_its_memory_nor_a_look_at_its_environment(run, lab, monkeypatch):
+    monkeypatch.setattr("lab.compute.Compute.room", lambda compute: 0)
+    monkeypatch.setattr("lab.world.probe", None)
+    assert lab("eval", run, "--episodes", 2)[0] == 0
+    assert lab(f"resume={run}", "budget.updates=21")[0] != 0          # training needs both
+
+
+def test_a_window_needs_a_screen(run, lab, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    code, _, err = lab("play", run, "--window")
+    assert code == 2 and "--window needs a screen, and there is none" in err
+
+
+def test_check_env_takes_a_choice_or_an_id(lab):
+    for args in (("CartPole",), ("CartPole-v1",), ("FrozenLake", "is_slippery=false")):
+        code, out, err = lab("check-env", *args)
+        assert code == 0 and out.splitlines()[0].endswith("-v1: exact"), err
+    code, _, err = lab("check-env", "Cartpole")
+    assert code == 2 and "no environment is registered as 'Cartpole'. Did you mean 'CartPole-v1'?" in err
+
+
 DAMAGE = {
     "it does not exist": shutil.rmtree, "it has no readable run.json": lambda run: (run / "run.json").unlink(),
     "it has no config.yaml": lambda run: (run / "config.yaml").unlink(),

@@ -157,6 +157,17 @@ def test_a_resume_takes_another_rate_and_keeps_what_a_learner_set_itself():
     assert list(rates(later, weights[3], 3)) == pytest.approx([0.4, 0.2, 0])
 
 
+@pytest.mark.parametrize("final, told", [(0.0, 1), (0.1, 0)])
+def test_a_rate_that_has_come_to_nothing_is_told_once(final, told, caplog):
+    weight = nn.Parameter(torch.tensor([1.0]))
+    cfg = builtin.SGD(lr=0.1, schedule="linear", decay=3, final=final)
+    stepper = scheduled(optimizers.sgd(cfg, [weight], fused=False), cfg)
+    list(rates(stepper, weight, 3))
+    assert not caplog.text                                # the last step of a run as long as its schedule has a rate
+    list(rates(stepper, weight, 3))
+    assert caplog.text.count("the learning rate is 0 after 3 optimizer steps") == told
+
+
 def test_without_a_schedule_the_rate_stays():
     weight = nn.Parameter(torch.ones(1))
     cfg = builtin.SGD(lr=0.1)

@@ -331,20 +331,38 @@ def test_without_an_exact_tier_a_resume_begins_new_episodes_and_says_so(tmp_path
     assert "not exact" in other.recorder.describe()
 
 
-def test_an_environment_that_lies_is_found_out_at_the_first_checkpoint_in_its_midst(tmp_path, caplog):
+@pytest.mark.parametrize("tier", [Tier.EXACT, Tier.EPISODE_REPLAY])
+def test_an_environment_that_lies_is_found_out_at_the_first_checkpoint_in_its_midst(tier, tmp_path, caplog):
     assert probed(Lying) is Tier.EXACT
-    envs, act = some(Lying, Tier.EXACT), at_random()
+    envs, act = some(Lying, tier), at_random()
     on_disk(envs, tmp_path)                               # before the first step, as every run does
     envs.collect(act, 330)                                # where the first copy begins an episode: nothing to find out
     on_disk(envs, tmp_path)
     envs.collect(act, 5)
-    assert envs.recorder.level is Tier.EXACT and not caplog.text
+    assert envs.recorder.level is tier and not caplog.text
     on_disk(envs, tmp_path)
     envs.collect(act, 64)
     assert envs.recorder.level is Tier.BOUNDARY and caplog.text.count("the first checkpoint did not hold") == 1
     other = some(Lying, Tier.EXACT)
     other.load_state_dict(on_disk(envs, tmp_path))
     assert other.episodes == [episode + 1 for episode in envs.episodes]
+    assert other.recorder.level is Tier.BOUNDARY          # what the run has found out stays so
+
+
+class Globe(TinyBox):
+    """Draws from numpy's one generator, which a checkpoint holds too."""
+
+    def push(self, action):
+        return super().push(action) + 0.1 * np.random.rand()
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_draws_from_a_global_generator_are_no_lie(n, caplog):
+    envs, act = Envs(limited(Globe), n, COMPUTE, tier=Tier.EXACT), at_random()
+    for _ in range(10):
+        envs.state_dict()
+        envs.collect(act, 30)
+    assert envs.recorder.level is Tier.EXACT and not caplog.text
 
 
 class Mapped(TinyBox):

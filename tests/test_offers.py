@@ -42,6 +42,12 @@ BROKEN = {
                       "Ice is frozen"),
     "config untyped": ("@dataclass\nclass Odd:\n    x: bytearray | set = 1\n" + agents('Agent("new", Odd, "a:b")'),
                        "Odd cannot be a Hydra config"),
+    "config nameless": ("@dataclass\nclass Bare: x: int = 1\n" + agents('Agent("new", Bare, "a:b")'),
+                        "agent 'new': Bare must have the field `name: str = 'new'`"),
+    "optimizer without a rate": ("from lab import Optimizer\n@hookimpl\ndef lab_optimizers(): return "
+                                 "[Optimizer('new', Config, 'a:b')]", "must be a subclass of lab.builtin.Optimizer"),
+    "tuned nowhere": (tuned("{'default': {'agnt.lr': 1}}"), "'agnt.lr' is in no part of the config. Did you mean"),
+    "tuned no period": (tuned("{'default': {'evaluate.evry': 1}}"), "Did you mean 'every'?"),
     "same twice": (agents('Agent("new", Config, "a:b")', name="new"), "offers agent 'new' twice"),
     "taken": (agents(name="first"), "agent 'first' is already offered by plugin 'a_first'"),
     "conf not there": ("@hookimpl\ndef lab_conf(): return Path('/nowhere/conf')", "left out of the wheel?"),

@@ -319,6 +319,25 @@ def test_a_skipped_step_ends_the_run_at_the_next_log():
     assert not record
 
 
+def test_a_stream_that_has_nothing_yet_is_asked_again_and_signals_are_seen(monkeypatch):
+    at, record = toy((NEVER, NEVER, NEVER))
+    give, asked = at.stream.next, []
+
+    def wait():
+        asked.append(at.updates)
+        if len(asked) == 5:
+            ask(stop=signal.SIGTERM)
+        return None if len(asked) < 9 else give()
+
+    at.stream.next = wait
+    with pytest.raises(signals.Stop):
+        at.run(Budget(updates=3))
+    assert len(asked) == 5 and at.updates == 0 and [entry[0] for entry in record] == ["save"]
+    signals.FLAGS.__init__()
+    at.run(Budget(updates=3))
+    assert asked == [0] * 9 + [1, 2] and at.updates == 3
+
+
 def test_a_skipped_step_is_named_by_its_update_where_that_is_known():
     at, record = toy((12, NEVER, NEVER))
     weight = torch.nn.Parameter(torch.tensor([1.0]))

@@ -28,6 +28,7 @@ from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.contract import Batch, Experiment, Learner, Metrics, Stream
 from lab.runner import Budget, Periods, Runner
+from lab.testing import next_batch
 
 from .. import common
 from .records import NEVER, Files, Memory
@@ -86,6 +87,7 @@ def dqn() -> tuple[Experiment, Compute]:
 
 def by_hand(pair: Pair) -> Block:
     made, _ = pair.make()
+    next_batch(made.stream)           # the warm-up is over
     learner, stream, lines = made.learner, made.stream, list[list[float]]()
 
     def block(updates: int) -> None:
@@ -105,6 +107,7 @@ def means(kept: list[Metrics]) -> list[float]:
 
 def by_runner(pair: Pair, record: Any) -> Block:
     made, compute = pair.make()
+    next_batch(made.stream)
     runner = Blocks(Experiment(made.learner, made.stream), compute, record, Periods(pair.log_every, NEVER, NEVER))
     return lambda updates: runner.run(Budget(updates=runner.updates + updates))
 

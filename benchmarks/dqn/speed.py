@@ -62,8 +62,9 @@ def lab(steps: int, seed: int, jit: str) -> dict[str, Any]:
 def warm(made: Any) -> float:
     """Seconds until the update is compiled: one update on a twin's batch, which the weights feel too."""
     from lab.assembly import assemble
+    from lab.testing import next_batch
 
-    batch = assemble(made.cfg).experiment.stream.next()
+    batch = next_batch(assemble(made.cfg).experiment.stream)
     before = time.perf_counter()
     made.experiment.learner.update(batch)
     made.experiment.learner.steps = 0
