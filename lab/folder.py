@@ -83,10 +83,11 @@ def read_run(path: Path) -> dict[str, Any]:
     """run.json of a run folder. Raises ResumeError where this is none."""
     try:
         run = json.loads((path / "run.json").read_text())
-        if not isinstance(run, dict) or not all(isinstance(each, dict) for each in run.get("sittings", [])):
-            raise ValueError("not a mapping, or with strange sittings")
+        parts = (run, *run.get("sittings", []), run.get("versions", {}), run.get("plugins", {}))
+        if not all(isinstance(each, dict) for each in parts):
+            raise ValueError("not a mapping, or with strange parts")
         return run
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         why = "it does not exist" if not path.exists() else f"it has no readable run.json ({error})"
         raise ResumeError(f"{path} is not a run folder: {why}. A run is made by +agent=NAME under runs/") from None
 

@@ -75,7 +75,6 @@ class Sitting:
         with folder.fitting(self.path):
             self.runner.load(state)
         self.record.cut(self.runner.updates)
-        self.sinks.restart(self.stream.count)
 
     def train(self, new: bool) -> None:
         """A new run writes its first checkpoint at once: a disk that cannot hold it is found out now."""
@@ -90,6 +89,8 @@ class Sitting:
         if new:
             self.sinks.start(plain_of(cfg))
             self.runner.save()
+        else:
+            self.sinks.restart(self.stream.count)
         self.introduce()
         with self.progress() as progress:
             self.record.listeners.append(lambda count, seconds, metrics: progress.update(metrics))

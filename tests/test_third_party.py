@@ -69,8 +69,14 @@ class Lines(Sink):
         self.path = path
 
     def write(self, count, metrics, wall_time):
+        self.line(count, *metrics)
+
+    def restart(self, count):
+        self.line("again from", count)
+
+    def line(self, *words):
         with self.path.open("a") as out:
-            print(count, *metrics, file=out)
+            print(*words, file=out)
 
 def lines(cfg, folder):
     if cfg.fail:
@@ -130,7 +136,7 @@ def test_a_sink_has_a_config(outside, tmp_path):
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["log"]["sinks"] == [
         {"name": "lines", "file": "other.txt", "fail": False}]
     assert outside("resume=run", "budget.steps=110")[0] == 0
-    assert "\n110 " in (tmp_path / "run" / "other.txt").read_text()
+    assert "\nagain from 100\n101 " in (tmp_path / "run" / "other.txt").read_text()
 
 
 def test_a_sink_that_cannot_be_opened_costs_no_training(outside, tmp_path):
