@@ -63,6 +63,14 @@ def test_one_update_by_hand():
     assert torch.equal(dqn.target.weight, torch.eye(2)) and dqn.steps == 1
 
 
+@pytest.mark.parametrize("delta, losses", [(1.0, (2.5, 0.125)), (0.25, (2.875, 0.375)), (4.0, (1.125, 0.03125))])
+def test_the_loss_is_quadratic_up_to_its_delta(delta, losses):
+    """Errors 3 and 0.5: e * e / (2 * delta) up to delta, e - delta / 2 beyond."""
+    dqn = learner(huber_delta=delta)
+    metrics = dqn.update(batch(([1.0, 0.0], 0, 1.0, 0.5, [2.0, 6.0]), ([0.0, 2.5], 1, 3.0, 0.0, [9.0, 9.0])))
+    assert metrics["loss/td"].item() == sum(losses) / 2
+
+
 def test_a_large_gradient_is_cut():
     """The same slopes with the norm 0.8003905 become 0.1 long."""
     dqn = learner(max_grad_norm=0.1)

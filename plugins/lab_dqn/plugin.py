@@ -25,6 +25,7 @@ class DQN:
     epsilon_start: float = 1.0    # share of random actions
     epsilon_end: float = 0.05
     epsilon_steps: int = 10_000   # over which epsilon falls in a straight line
+    huber_delta: float = 1.0      # error up to which the loss is quadratic, in units of the return
     max_grad_norm: float = 10.0
 
     def __post_init__(self) -> None:
@@ -43,6 +44,7 @@ class DQN:
         within("agent.epsilon_start", self.epsilon_start, 0, 1)
         within("agent.epsilon_end", self.epsilon_end, 0, 1)
         within("agent.epsilon_steps", self.epsilon_steps, 1, 10**12)
+        within("agent.huber_delta", self.huber_delta, 1e-9, 1e12)
         within("agent.max_grad_norm", self.max_grad_norm, 1e-9, 1e12)
 
 
