@@ -1,6 +1,7 @@
 """python -m lab +agent=dqn env=CartPole seed=1"""
 
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -33,9 +34,15 @@ def main() -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:        # of a plugin, or a mistake of the lab's own
+        if os.environ.get("LAB_DEBUG") == "1":
+            raise
+        screen.complain(LabError(f"{type(error).__name__}: {error}. LAB_DEBUG=1 shows the traceback"))
+        return 1
 
 
 def train(args: list[str]) -> int:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)         # until there is something to save
     flags, overrides = argv.split(args)
     argv.refuse_doubles(overrides)
     run, rest = argv.take(overrides, "resume")

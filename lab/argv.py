@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from .errors import UsageError
 
-FLAGS = {"-m", "--multirun", "-r", "--run", "-h", "--help", "--hydra-help", "--resolve", "--version", "--cfg", "-c",
+FLAGS = {"-m", "--multirun", "-h", "--help", "--hydra-help", "--resolve", "--version", "--cfg", "-c",
          "--info", "-i", "-sc", "--shell-completion", "--package", "-p", "--config-dir", "-cd"}
 WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i"}
 TRIED = 64                        # jobs of a sweep that are checked before the first one starts
@@ -74,3 +74,5 @@ def refuse_doubles(overrides: list[str]) -> None:
     for each in overrides:
         if seen.setdefault(key(each), each) != each:
             raise UsageError(f"{key(each)} is given twice: {seen[key(each)]} and {each}")
+    if {"agent", "experiment"} <= seen.keys():
+        raise UsageError(f"an experiment brings its agent: leave out {seen['agent']}, or {seen['experiment']}")

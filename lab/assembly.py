@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from .compute import Compute, count_parameters
+from .compute import Compute
 from .config import LabConfig
 from .contract import Experiment
 from .errors import LabError, UsageError
 from .host import host
+from .modules import count_parameters, modules
 from .runner import Budget
 from .state import seed_globals
 from .video import Video
@@ -50,7 +51,7 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
 def fitting(configs: Iterable[LabConfig]) -> None:
     """Assemble each, those that differ in the seed alone once. Raises UsageError for what does not fit together."""
     for cfg in {repr(replace(cfg, seed=0)): cfg for cfg in configs}.values():
-        assemble(cfg)
+        assemble(cfg).experiment.stream.close()
 
 
 class BuildError(LabError):
@@ -73,8 +74,8 @@ def built(cfg: LabConfig, world: World) -> Experiment:
 
 
 def weights(learner: object) -> Mapping[str, torch.Tensor]:
-    modules = {name: value for name, value in vars(learner).items() if isinstance(value, torch.nn.Module)}
-    return {f"weights/{name}.{key}": p for name, module in modules.items() for key, p in module.named_parameters()}
+    return {f"weights/{name}.{key}": p for name, module in modules(learner).items()
+            for key, p in module.named_parameters()}
 
 
 def budget_of(cfg: LabConfig, experiment: Experiment) -> Budget:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
@@ -75,6 +76,8 @@ def resolved(overrides: Sequence[str], part: str = "") -> Any:
         raise UsageError(missing(error)) from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:         # ValueError: +agent=null
         raise UsageError(explain(error, overrides)) from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"a config file is no YAML: {error}") from None
 
 
 def missing(error: MissingConfigException) -> str:
@@ -141,6 +144,8 @@ def node_of(group: str, plain: Any) -> Any:
         if key and key not in schema:
             raise UsageError(f"unknown key {group}.{key}. {nearest(key, [str(each) for each in schema])}") from None
         raise UsageError(f"{group}.{key}: {text}") from None
+    except (ValueError, TypeError, AssertionError) as error:      # of the dataclass's own __post_init__
+        raise UsageError(f"{group} {name}: {error}") from None
 
 
 def settled(cfg: LabConfig) -> LabConfig:

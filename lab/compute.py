@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from .config import ComputeConfig
@@ -146,9 +146,3 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def count_parameters(part: object) -> int:
-    """Parameters of every module that is an attribute of `part`, each once."""
-    modules = [value for value in vars(part).values() if isinstance(value, nn.Module)]
-    return sum(p.numel() for p in {id(p): p for module in modules for p in module.parameters()}.values())

@@ -1,6 +1,8 @@
 """The types, defaults and units of everything that is not a plugin's own."""
 
 from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
@@ -99,5 +101,17 @@ def world_name(cfg: LabConfig) -> str:
 
 
 def plain_of(cfg: LabConfig) -> dict[str, Any]:
-    """The config as it is written to config.yaml."""
-    return asdict(cfg)
+    """The config as it is written to config.yaml: plain data alone."""
+    plain: dict[str, Any] = simple(asdict(cfg))
+    return plain
+
+
+def simple(value: Any) -> Any:
+    """Paths and enums, which OmegaConf knows and plain YAML does not, as the text that it reads them from."""
+    if isinstance(value, dict):
+        return {simple(key): simple(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [simple(item) for item in value]
+    if isinstance(value, Enum):
+        return value.name
+    return str(value) if isinstance(value, Path) else value

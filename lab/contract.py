@@ -47,6 +47,9 @@ class Stream(Saved):
         """What happened since the last call, such as episode returns; reading resets it."""
         return {}
 
+    def close(self) -> None:
+        """The end of this sitting."""
+
     def notes(self) -> list[str]:
         """What a user should know at the start, such as how exactly the environment can be resumed."""
         return []

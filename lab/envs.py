@@ -4,6 +4,7 @@ Every episode has its own seed, a function of the run's seed, the environment's 
 episode that ends begins anew at once (autoreset in the same step), and `next_obs` is always the true successor.
 """
 
+import copy
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -53,9 +54,8 @@ class Envs(Saved):
     def __init__(self, make: Make, n: int, compute: Compute, name: str = "train", tier: Tier = Tier.BOUNDARY):
         self.envs, self.n, self.compute, self.name = [make() for _ in range(n)], n, compute, name
         self.observation_space, self.action_space = self.envs[0].observation_space, self.envs[0].action_space
-        self.id, self.shape = name_of(self.envs[0]), self.observation_space.shape
-        self.dtype = dtype_of(self.observation_space)
-        start = getattr(self.observation_space, "start", 0)
+        space, self.id = self.observation_space, name_of(self.envs[0])
+        self.shape, self.dtype, start = space.shape, dtype_of(space), getattr(space, "start", 0)
         self.start = start if np.any(start) else None     # integer observations count from here; ours from 0
         self.episodes, self.returns, self.lengths = [0] * n, [0.0] * n, [0] * n
         self.lost: list[int] = []                         # copies whose episode a resume could not bring back
@@ -93,15 +93,16 @@ class Envs(Saved):
     def step(self, action: Tensor, rows: dict[str, np.ndarray], t: int) -> None:
         """One step of every environment, written into place `t` of `rows`, each [T, N, ...]."""
         for i, choice in enumerate(self.to_env(action)):
+            kept = copy.deepcopy(choice) if self.recorder.active else None       # an environment may write into it
             try:
                 obs, reward, terminated, truncated, _ = self.envs[i].step(choice)
             except (Exception, SystemExit) as error:
                 raise self.error(i, f"raised {type(error).__name__}: {error}") from error
             if self.recorder.active:
-                self.recorder.stepped(i, choice, obs, reward)
+                self.recorder.stepped(i, kept, obs, reward)
             if np.shape(obs) != self.shape:
                 raise self.error(i, f"returned an observation of shape {np.shape(obs)}, its space has {self.shape}")
-            if not isinstance(reward, SCALARS):
+            if not (isinstance(reward, SCALARS) or (isinstance(reward, np.ndarray) and reward.ndim == 0)):
                 raise self.error(i, f"returned the reward {reward!r}, a {type(reward).__name__}; expected a number")
             try:
                 rows["next_obs"][t, i] = self.obs[i] = obs if self.start is None else obs - self.start
@@ -138,7 +139,7 @@ class Envs(Saved):
         space = self.action_space
         if isinstance(space, spaces.Discrete):
             return (action + int(space.start)).tolist() if space.start else action.tolist()
-        return action.cpu().numpy().astype(space.dtype)
+        return action.cpu().numpy().astype(space.dtype) + getattr(space, "start", 0)
 
     def check(self, rows: dict[str, np.ndarray], count: int) -> None:
         """Raises EnvError where a reward or an observation is not finite."""

@@ -3,10 +3,11 @@
 import json
 import os
 import re
+import shlex
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,18 @@ def slug(text: str) -> str:
 def create(by_hand: str | None, world: str, agent: str, seed: int) -> Path:
     """Make the folder of a new run; two runs never share one. Raises DiskError, or UsageError where it exists."""
     if by_hand is not None:
-        return make(checked(by_hand))
+        return make(checked(by_hand), exist_ok=True)
     while True:
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-        path = Path("runs", slug(world), slug(agent), f"{stamp}-s{seed}")
-        if not path.exists():
-            return make(path)
+        with suppress(FileExistsError):
+            return make(Path("runs", slug(world), slug(agent), f"{stamp}-s{seed}"), exist_ok=False)
 
 
 def checked(name: str) -> Path:
-    if not name.strip() or "\0" in name or "\n" in name or any(len(part) > 200 for part in Path(name).parts):
+    if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
+        name = name[1:-1]
+    odd = any(text in name for text in ("${", "\0", "\n")) or any(len(part) > 200 for part in Path(name).parts)
+    if odd or not name.strip():
         raise UsageError(f"hydra.run.dir={name!r} is not a folder name")
     path = Path(name)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -40,13 +43,20 @@ def checked(name: str) -> Path:
     return path
 
 
-def make(path: Path) -> Path:
+def make(path: Path, exist_ok: bool) -> Path:
+    """Raises DiskError, and FileExistsError where it must not exist."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_file(path / "metrics.jsonl", b"")
+        path.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        raise
     except OSError as error:
         raise checkpoint.disk_error(error, path) from error
     return path
+
+
+def going_on(path: Path) -> str:
+    """The command that resumes a run."""
+    return f"python -m lab resume={shlex.quote(str(path))}"
 
 
 def finite(value: float) -> float | None:
@@ -82,7 +92,7 @@ def checked_record(line: Any) -> dict[str, Any]:
 def read_run(path: Path) -> dict[str, Any]:
     """run.json of a run folder. Raises ResumeError where this is none."""
     try:
-        run = json.loads((path / "run.json").read_text())
+        run: dict[str, Any] = json.loads((path / "run.json").read_text())
         parts = (run, *run.get("sittings", []), run.get("versions", {}), run.get("plugins", {}))
         if not all(isinstance(each, dict) for each in parts):
             raise ValueError("not a mapping, or with strange parts")

@@ -21,6 +21,9 @@ MODULES = {"Box2D": "box2d", "box2d": "box2d", "swig": "box2d", "mujoco": "mujoc
 
 def build(cfg: Gym, render_mode: str | None = None) -> gym.Env[Any, Any]:
     """Raises UsageError for an id that is not registered and for a family that is not installed."""
+    if ":" in cfg.id:
+        raise UsageError(f"env.id={cfg.id} would import the module before the colon and run its code; a plugin "
+                         "must offer it (lab_envs), or a package register it (entry point gymnasium.envs): no colon")
     register_family(cfg.id)
     if render_mode == "rgb_array" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")     # pygame looks for a screen even where it needs none

@@ -96,3 +96,11 @@ def first_bad(rows: Tensor | None, offset: int) -> Tensor | None:
         return None
     number = torch.arange(offset, offset + len(rows), device=rows.device, dtype=torch.float64)[:, None]      # [R, 1]
     return torch.where(rows.isfinite(), torch.inf, number).amin(0)
+
+
+def number(name: str, value: Any) -> float:
+    """Raises LabError for a metric that is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise LabError(f"the metric {name} is {value!r:.80}; expected a number") from None

@@ -1,11 +1,12 @@
 """Writes one run. metrics.jsonl is the truth; the TensorBoard file and the console are views of the same values."""
 
+import fcntl
 import json
 import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,7 @@ import numpy as np
 
 from . import checkpoint, media
 from .errors import DiskError, LabError, ResumeError, RunInUse
-from .folder import finite, records
-
-try:
-    import fcntl
-except ImportError:               # not on Windows: there the lock is only the process number
-    fcntl = None  # type: ignore[assignment]
+from .folder import finite, going_on, records
 
 LOG = logging.getLogger("lab")
 HELD = 10_000                     # lines kept in memory while the disk is full
@@ -34,17 +30,26 @@ class RunFolder:
         self.listeners: list[Callable[[int, float, Mapping[str, float]], None]] = []
         self.on_media: Callable[[int, str, Path], None] = lambda count, name, path: None
         self.held: list[str] = []             # lines that could not be written yet
-        self.failed_saves = 0
+        self.failed_saves, self.lines = 0, 0  # checkpoints in a row that failed; lines of metrics so far
 
     def __enter__(self) -> "RunFolder":
-        if link := next((each for each in self.path.rglob("*") if each.is_symlink()), None):
-            raise ResumeError(f"{link} is a link, and the lab writes in no other place: put what it names there")
         path = self.path / ".lock"
+        self.refuse_links([path])
         while not self.locked(path):      # who held it has removed it meanwhile: lock the one that is there now
             os.close(self.lock)
-        os.ftruncate(self.lock, 0)
-        os.pwrite(self.lock, f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}".encode(), 0)
+        with suppress(OSError):           # a full disk has no room for the name of who holds it
+            os.ftruncate(self.lock, 0)
+            os.pwrite(self.lock, f"process {os.getpid()} on {socket.gethostname()} since {time.ctime()}".encode(), 0)
+        try:
+            self.refuse_links(self.path.rglob("*"))
+        except ResumeError:
+            self.__exit__()
+            raise
         return self
+
+    def refuse_links(self, paths: Iterable[Path]) -> None:
+        if link := next((each for each in paths if each.is_symlink()), None):
+            raise ResumeError(f"{link} is a link, and the lab writes in no other place: put what it names there")
 
     def locked(self, path: Path) -> bool:
         """Lock the file; whether it is still the one at `path`. Raises RunInUse and DiskError."""
@@ -54,8 +59,7 @@ class RunFolder:
             raise checkpoint.disk_error(error, self.path) from error
         owner = os.pread(self.lock, 1000, 0).decode(errors="replace").strip()
         try:
-            if fcntl is not None:
-                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self.lock)
             raise RunInUse(f"{self.path} is in use by {owner or 'another process'}; stop that one first") from None
@@ -85,40 +89,56 @@ class RunFolder:
 
     def append(self, line: str) -> None:
         """A full disk costs no training: the lines are held, with one warning, and written when there is space."""
+        if len(self.held) == HELD:
+            return
+        self.held.append(line)
+        self.lines += 1
+        try:
+            self.flush()
+        except DiskError as error:
+            if len(self.held) == 1:
+                self.say(f"{error}; metrics are held in memory until there is space")
+
+    def flush(self) -> None:
+        """Write the lines that are held. Raises DiskError, with none of them written."""
         size = self.metrics_file.stat().st_size if self.metrics_file.exists() else 0
         try:
             with open(self.metrics_file, "a") as out:
-                out.write("".join(f"{each}\n" for each in [*self.held, line]))
-            self.held = []
+                out.write("".join(f"{each}\n" for each in self.held))
+                out.flush()
+                self.held = []
         except OSError as error:
             with suppress(OSError):
                 os.truncate(self.metrics_file, size)      # half a line would hide all that follow it
-            if not self.held:
-                self.say(f"{checkpoint.disk_error(error, self.path)}; metrics are held in memory until there is space")
-            self.held = [*self.held, line][-HELD:]
+            raise checkpoint.disk_error(error, self.path) from error
 
     def save(self, count: int, state: Mapping[str, Any]) -> None:
         """A checkpoint. The first failure is a warning; the second in a row raises DiskError."""
         try:
             self.sync_metrics()
-            checkpoint.write(self.checkpoints, count, {"agent": self.agent, **state}, self.keep)
+            checkpoint.write(self.checkpoints, count, {"agent": self.agent, "lines": self.lines, **state}, self.keep)
             self.failed_saves = 0
         except DiskError as error:
             self.failed_saves += 1
             kept = checkpoint.found(self.checkpoints)
-            advice = f"checkpoint {checkpoint.count_of(kept[0]):,} is kept" if kept else "there is none before"
-            if self.failed_saves > 1 or not kept:
-                raise DiskError(f"{error}; {advice}. Make space, then resume={self.path}") from error
+            if not kept:
+                raise DiskError(f"{error}. Make space and start it again") from error
+            advice = f"checkpoint {checkpoint.count_of(kept[0]):,} is kept"
+            if self.failed_saves > 1:
+                raise DiskError(f"{error}; {advice}. Make space, then: {going_on(self.path)}") from error
             self.say(f"{error}; {advice}; going on until the next one")
 
     def must_be_saved(self) -> None:
         """Raises DiskError where the last checkpoint could not be written."""
         if self.failed_saves:
-            raise DiskError(f"the last checkpoint could not be written in {self.checkpoints}. Make space, then "
-                            f"resume={self.path}")
+            raise DiskError(f"the last checkpoint could not be written in {self.checkpoints}. Make space, then: "
+                            f"{going_on(self.path)}")
 
     def sync_metrics(self) -> None:
-        if not self.metrics_file.exists() or self.held:
+        """Raises DiskError where lines are still held."""
+        if self.held:
+            self.flush()
+        if not self.metrics_file.exists():
             return
         try:
             with open(self.metrics_file, "rb") as file:
@@ -126,9 +146,10 @@ class RunFolder:
         except OSError as error:
             raise checkpoint.disk_error(error, self.path) from error
 
-    def cut(self, updates: int) -> None:
-        """Drop the lines past a checkpoint, and a last one that was torn."""
-        kept = [line for line in records(self.path) if line["updates"] <= updates]
+    def cut(self, lines: int) -> None:
+        """Keep the lines that were there at a checkpoint."""
+        kept = records(self.path)[:lines]
+        self.lines = len(kept)
         body = "".join(f"{json.dumps(line)}\n" for line in kept)
         part = self.path / ".metrics.part"
         try:

@@ -7,8 +7,7 @@
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +18,8 @@ from . import meter, signals
 from .compute import Compute
 from .contract import Evaluator, Experiment
 from .errors import Diverged, EnvError
-from .meter import Meter
+from .meter import Meter, number
+from .modules import evaluating
 from .state import frozen_rng, rng_state, set_rng_state
 
 
@@ -121,7 +121,9 @@ class Runner:
         count, periods = self.stream.count, self.periods
         if self.meter.n:
             self.log()
-        self.evaluate({**self.evaluators, **self.closing})
+        if last := {**self.evaluators, **self.closing}:
+            self.save()                         # whatever happens in them
+            self.evaluate(last)
         self.next_log, self.next_evaluate = after(count, periods.log), after(count, periods.evaluate)
         self.next_save, self.finished = after(count, periods.save), self.updates
         self.save()
@@ -146,10 +148,12 @@ class Runner:
         media = {name: value for name, value in found.items() if isinstance(value, np.ndarray | torch.Tensor)}
         for name, value in media.items():
             self.record.media(self.stream.count, name, value)
-        if metrics := {name: float(value) for name, value in found.items() if name not in media}:
+        if metrics := {name: value for name, value in found.items() if name not in media}:
             self.write(metrics)
 
-    def write(self, metrics: Mapping[str, float]) -> None:
+    def write(self, found: Mapping[str, Any]) -> None:
+        """Raises LabError for what is no number."""
+        metrics = {name: number(name, value) for name, value in found.items()}
         self.final |= metrics
         self.record.log(self.stream.count, self.updates, self.clock(), metrics)
 
@@ -180,19 +184,6 @@ class Runner:
         self.final = {name: float(value) for name, value in state["final"].items()}
         self.logged = (self.stream.count, self.seconds)
         set_rng_state(state["rng"])              # last: nothing restored after it may draw
-
-
-@contextmanager
-def evaluating(learner: object) -> Iterator[None]:
-    """Batch statistics and dropout stand still meanwhile."""
-    modules = [each for each in vars(learner).values() if isinstance(each, torch.nn.Module) and each.training]
-    for module in modules:
-        module.eval()
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.train()
 
 
 def after(count: int, period: int) -> int:

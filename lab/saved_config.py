@@ -74,6 +74,8 @@ def changed(cfg: LabConfig, overrides: Sequence[str]) -> LabConfig:
     except HydraException as error:
         raise UsageError(" ".join(str(error).split("\n")[0].split())) from None
     for each in parsed:
+        if each.is_sweep_override():
+            raise UsageError(f"{each.input_line}: a run goes on with one value for each key, not with several")
         change(plain, each.key_or_group, each.value())
     return typed(plain)
 
@@ -92,6 +94,8 @@ def change(plain: dict[str, Any], key: str, value: Any) -> None:
         node = node.get(parent) if isinstance(node, dict) else None
     if not isinstance(node, dict) or (last not in node and parents != ["env", "options"]):
         raise UsageError(f"unknown key {key!r}. {nearest(last, node if isinstance(node, dict) else plain)}")
+    if isinstance(node[last], dict) and not isinstance(value, dict):
+        raise UsageError(f"{key} holds several values; name one, such as {key}.{next(iter(node[last]), 'KEY')}=")
     if key in FIXED and node[last] != value:
         raise ResumeError(f"{key} is {node[last]!r} in this run and cannot become {value!r}; start a new one for that")
     node[last] = value

@@ -36,7 +36,7 @@ class Sink:
     repair = "metrics.jsonl has every value"          # the last words of that warning
 
     def start(self, config: Mapping[str, Any]) -> None:
-        """Once in a run's life, before anything else: its resolved config, as plain containers."""
+        """First of all, at every sitting: the resolved config, as plain containers."""
 
     def restart(self, count: int) -> None:
         """At a resume from a checkpoint: what was written after `count` no longer holds and will come again."""
@@ -57,10 +57,12 @@ class Guarded(Sink):
     def __init__(self, sinks: Iterable[Sink]):
         self.sinks = list(sinks)
 
-    def open(self, name: str, build: Callable[[], Sink]) -> None:
-        """Add what `build` makes."""
+    def open(self, name: str, build: Callable[[], Sink], config: Mapping[str, Any]) -> None:
+        """Add what `build` makes, and start it."""
         try:
-            self.sinks.append(build())
+            sink = build()
+            sink.start(config)
+            self.sinks.append(sink)
         except Exception as error:
             LOG.warning("%s could not be opened (%s: %s); training continues without it", name, type(error).__name__,
                         error)
@@ -108,7 +110,7 @@ class TensorBoard(Sink):
         return EventFile(self.folder)
 
     def start(self, config: Mapping[str, Any]) -> None:
-        """The config as text, and the run's one row in the hparams table."""
+        """The config as text, and the run's one row in the hparams table; once in a run's life."""
         yaml = OmegaConf.to_yaml(OmegaConf.create(dict(config)))
         self.file.add(0, summaries.text("config", f"```yaml\n{yaml}```"), summaries.hparams(config, time.time()))
 

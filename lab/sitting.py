@@ -3,7 +3,7 @@
 import logging
 import platform
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from functools import partial
@@ -15,10 +15,10 @@ from omegaconf import OmegaConf
 
 from . import __version__, checkpoint, folder, signals
 from .assembly import Assembled, budget_of
-from .compute import count_parameters
 from .config import plain_of, world_name
 from .errors import DiskError, Diverged, LabError
 from .host import host
+from .modules import count_parameters
 from .progress import Progress
 from .run_folder import RunFolder
 from .runner import Periods, Runner
@@ -32,7 +32,8 @@ LOG = logging.getLogger("lab")
 class Sitting:
     """Trains in a folder that is held, and leaves a status whatever happens."""
 
-    def __init__(self, made: Assembled, record: RunFolder):
+    def __init__(self, made: Assembled, record: RunFolder, warnings: Sequence[str] = ()):
+        self.warnings = warnings              # from before the log file was there
         self.made, self.record, self.path, self.code, self.status = made, record, record.path, 0, "running"
         self.cfg, self.stream = made.cfg, made.experiment.stream
         self.budget = budget_of(made.cfg, made.experiment)
@@ -45,6 +46,9 @@ class Sitting:
         with ExitStack() as stack:
             stack.enter_context(signals.handling())
             stack.enter_context(log_file(self.path))
+            stack.callback(self.close)
+            for warning in self.warnings:
+                LOG.warning("%s", warning)
             periods = Periods(cfg.log.every or 1, cfg.evaluate.every or 1, cfg.checkpoint.every or 1)
             self.runner = Runner(self.made.experiment, self.made.compute, self.record, periods)
             self.sinks = Guarded([TensorBoard(self.path)])
@@ -59,7 +63,7 @@ class Sitting:
                 self.train(state is None)
             except signals.Stop as stop:
                 self.status, self.code = "stopped", stop.exit_code
-                ending = f"stopped by {stop} at {self.at()}, saved. Go on with: python -m lab resume={self.path}"
+                ending = f"stopped by {stop} at {self.at()}, saved. Go on with: {folder.going_on(self.path)}"
             except LabError as error:
                 raise self.failed(error) from error
             except BaseException as error:        # also SystemExit, from whatever an agent or environment calls
@@ -74,20 +78,21 @@ class Sitting:
     def load(self, state: Mapping[str, Any]) -> None:
         with folder.fitting(self.path):
             self.runner.load(state)
-        self.record.cut(self.runner.updates)
+        self.record.cut(state["lines"])
 
     def train(self, new: bool) -> None:
         """A new run writes its first checkpoint at once: a disk that cannot hold it is found out now."""
-        cfg = self.cfg
+        cfg, plain = self.cfg, plain_of(self.cfg)
         (self.path / "error.txt").unlink(missing_ok=True)         # of an earlier stretch
         self.record.write_json("run.json", self.describe())
-        self.record.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain_of(cfg))))
+        self.record.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
         self.record.listeners.append(self.to_sinks)
         self.record.on_media = self.sinks.media
-        for sink in cfg.log.sinks:
-            self.sinks.open(sink.name, partial(host().load("sink", sink.name), sink, self.path))
         if new:
-            self.sinks.start(plain_of(cfg))
+            self.sinks.start(plain)
+        for sink in cfg.log.sinks:
+            self.sinks.open(sink.name, partial(host().load("sink", sink.name), sink, self.path), plain)
+        if new:
             self.runner.save()
         else:
             self.sinks.restart(self.stream.count)
@@ -103,6 +108,12 @@ class Sitting:
         self.record.must_be_saved()
         self.status = "finished"
 
+    def close(self) -> None:
+        try:
+            self.stream.close()
+        except Exception as error:
+            LOG.warning("the environments or data could not be closed: %s: %s", type(error).__name__, error)
+
     def at(self) -> str:
         return f"{self.stream.count:,} {self.stream.unit}"
 
@@ -112,9 +123,9 @@ class Sitting:
         self.record.write_text("error.txt", traceback.format_exc())
         kept = checkpoint.found(self.record.checkpoints)
         where = f"The last checkpoint is of {checkpoint.count_of(kept[0]):,} {self.stream.unit}. " if kept else ""
-        rest = f"Go on with: python -m lab resume={self.path}"
+        rest = f"Go on with: {folder.going_on(self.path)}"
         if error.exit_code == Diverged.exit_code and self.cfg.optimizer is not None:
-            rest = f"Try a smaller learning rate: python -m lab resume={self.path} optimizer.lr=..."
+            rest = f"Try a smaller learning rate: {folder.going_on(self.path)} optimizer.lr=..."
         if isinstance(error, DiskError):
             return error
         return type(error)(f"{error}. {where}{rest}. The traceback is in {self.path / 'error.txt'}")

@@ -19,11 +19,14 @@ class Saved:
         return {name: pack(getattr(self, name)) for name in self.saved}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises KeyError where the checkpoint and this class name different attributes."""
+        """Raises KeyError where both name different attributes, ValueError where a tensor does not fit."""
         if odd := set(self.saved) ^ set(state):
             raise KeyError(f"{type(self).__name__}: checkpoint and code disagree on {sorted(odd)}")
         for name in self.saved:
-            setattr(self, name, unpack(getattr(self, name), state[name]))
+            try:
+                setattr(self, name, unpack(getattr(self, name), state[name]))
+            except ValueError as error:
+                raise ValueError(f"{type(self).__name__}.{name}: {error}") from error
 
 
 def pack(value: Any) -> Any:
@@ -38,7 +41,10 @@ def pack(value: Any) -> Any:
 
 
 def unpack(old: Any, new: Any) -> Any:
-    """Restore in place where identity matters: an optimizer or a captured graph holds on to its tensors."""
+    """Restore in place where identity matters: an optimizer, a view or a captured graph holds on to its tensors.
+
+    Raises ValueError for a tensor of another shape or type; one that grows is empty in a new object.
+    """
     if isinstance(old, torch.Generator):
         old.set_state(new)
         return old
@@ -50,7 +56,10 @@ def unpack(old: Any, new: Any) -> Any:
     if isinstance(old, torch.Tensor) and old.shape == new.shape and old.dtype == new.dtype:
         old.data.copy_(new)
         return old
-    if isinstance(old, torch.Tensor):
+    if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
+        if old.numel():
+            was, now = (f"{list(t.shape)} {t.dtype}" for t in (new, old))
+            raise ValueError(f"the checkpoint has {was}, this run {now}")
         return new.to(old.device, copy=True)
     return copy.deepcopy(new)
 

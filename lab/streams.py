@@ -28,6 +28,9 @@ class Steps(Stream):
     def metrics(self) -> dict[str, float]:
         return self.envs.metrics()
 
+    def close(self) -> None:
+        self.envs.close()
+
     def notes(self) -> list[str]:
         return [self.envs.recorder.describe()]
 
@@ -53,6 +56,11 @@ class Ring(Saved):
         for name, ring in self.rows.items():
             ring[at] = rows[name].flatten(0, 1)[-self.capacity:]
         self.pushed = end
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises ValueError where the buffer has another size."""
+        self.rows = {}
+        super().load_state_dict(state)
 
     @property
     def filled(self) -> dict[str, Tensor]:
@@ -132,6 +140,9 @@ class Replay(Stream):
 
     def metrics(self) -> dict[str, float]:
         return self.envs.metrics()
+
+    def close(self) -> None:
+        self.envs.close()
 
     def notes(self) -> list[str]:
         return [self.envs.recorder.describe()]

@@ -1,6 +1,6 @@
 """A new run, a job of a sweep, or a run that goes on."""
 
-import logging
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,12 +9,10 @@ from typing import Any
 from . import checkpoint, folder
 from .assembly import Assembled, assemble
 from .config import LabConfig, world_name
-from .errors import ResumeError
+from .errors import DiskError, ResumeError
 from .run_folder import RunFolder
 from .saved_config import changed, load_config
 from .sitting import Sitting, plugins, versions
-
-LOG = logging.getLogger("lab")
 
 
 def start(cfg: LabConfig, by_hand: str | None) -> int:
@@ -25,15 +23,20 @@ def start(cfg: LabConfig, by_hand: str | None) -> int:
 
 
 def trained(made: Assembled, path: Path) -> Sitting:
-    """A sitting in a folder that was made for it."""
-    with RunFolder(path, made.cfg.agent.name, made.cfg.checkpoint.keep) as record:
-        return Sitting(made, record).run(None)
+    """A sitting in a folder that was made for it, and that is removed where the disk cannot hold a run."""
+    try:
+        with RunFolder(path, made.cfg.agent.name, made.cfg.checkpoint.keep) as record:
+            return Sitting(made, record).run(None)
+    except DiskError:
+        if not checkpoint.found(path / "checkpoints"):
+            shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def sweep_job(cfg: LabConfig, path: str) -> float | None:
     """One job of a sweep, in the folder that Hydra made; the last evaluation is what a sweeper looks at."""
     made = assemble(cfg)
-    sitting = trained(made, folder.make(folder.checked(path)))
+    sitting = trained(made, folder.make(folder.checked(path), exist_ok=True))
     if sitting.code:
         sys.exit(sitting.code)
     final = sitting.runner.final
@@ -47,20 +50,20 @@ def resume(path: Path, overrides: Sequence[str]) -> int:
     last = run["sittings"][-1] if run.get("sittings") else {}
     keep_choices(cfg, last)
     with RunFolder(path, cfg.agent.name, cfg.checkpoint.keep) as record:
-        at, state = checkpoint.newest(path / "checkpoints", LOG.warning)
+        skipped = list[str]()
+        at, state = checkpoint.newest(path / "checkpoints", skipped.append)
         if (maker := state.get("agent")) != cfg.agent.name:
             raise ResumeError(f"{at} was made by {maker}, this run says {cfg.agent.name}")
         made = assemble(cfg)
-        compare({**last, **run.get("versions", {}), **run.get("plugins", {})},
-                {**made.compute.describe(), **versions(), **plugins()})
-        return Sitting(made, record).run(state).code
+        other = changes({**last, **run.get("versions", {}), **run.get("plugins", {})},
+                        {**made.compute.describe(), **versions(), **plugins()})
+        return Sitting(made, record, [*skipped, *other]).run(state).code
 
 
-def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Says what the bits of a run may depend on and is not what it was."""
-    for name in [name for name in then if then[name] != now.get(name)]:
-        LOG.warning("%s was %s and is %s now: the run goes on, but perhaps not to the same bits", name, then[name],
-                    now.get(name, "absent"))
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Of what the bits of a run may depend on."""
+    return [f"{name} was {was} and is {now.get(name, 'absent')} now: the run goes on, but perhaps not to the same bits"
+            for name, was in then.items() if was != now.get(name)]
 
 
 def keep_choices(cfg: LabConfig, last: Mapping[str, Any]) -> None:

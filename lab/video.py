@@ -1,7 +1,7 @@
 """Episodes as films."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,19 +9,21 @@ import gymnasium as gym
 import numpy as np
 import torch
 
-from . import signals
+from . import media, signals
 from .compute import Compute
 from .contract import Policy
 from .envs import Envs
-from .errors import EnvError, UsageError
+from .errors import UsageError
 
-FRAMES = 250                      # of one film; a longer episode is thinned evenly
 LOG = logging.getLogger("lab")
 
 
 @dataclass
 class Video:
-    """An evaluator: films of `episodes` episodes, uint8 [T, H, W, 3]. Where nothing can be drawn it says so, once."""
+    """An evaluator: films of `episodes` episodes, uint8 [T, H, W, 3]. Where nothing can be drawn it says so, once.
+
+    A film is thinned evenly while it grows: twice `frames` of at most `width` pixels are all that memory holds.
+    """
 
     make: Callable[[str | None], gym.Env[Any, Any]]       # render_mode -> env
     policy: Policy
@@ -29,30 +31,37 @@ class Video:
     compute: Compute
     max_steps: int
     name: str = "video"           # of the random numbers: another name, other episodes
+    frames: int = 250             # of one film
+    width: int = 320              # pixels
 
     def __call__(self) -> Mapping[str, Any]:
         try:
-            return {f"video/{i}": thinned(film) for i, film in enumerate(self.films())}
-        except (UsageError, EnvError) as error:
+            return {f"video/{i}": np.stack(film) for i, film in enumerate(self.films())}
+        except Exception as error:            # a film is never worth a run
             LOG.warning("no video: %s", error)
             return {}
 
-    def films(self) -> list[list[np.ndarray]]:
+    def films(self) -> Iterator[list[np.ndarray]]:
         """The frames of each episode. Raises UsageError where the environment cannot draw."""
         envs = Envs(lambda: self.make("rgb_array"), 1, self.compute, self.name)
         try:
-            return [self.film(envs) for _ in range(self.episodes)]
+            for _ in range(self.episodes):
+                yield self.film(envs)
         finally:
             envs.close()
 
     def film(self, envs: Envs) -> list[np.ndarray]:
-        frames, rows = [self.frame(envs)], None
-        while len(frames) <= self.max_steps and (rows is None or not rows["done"].any()):
+        film, step, every, done = list[np.ndarray](), 0, 1, False
+        while not done and step <= self.max_steps:
+            if step % every == 0:
+                film.append(self.frame(envs))
+            if len(film) == 2 * self.frames:
+                film, every = film[::2], 2 * every
             signals.check()
             with torch.no_grad():
-                rows = envs.collect(lambda obs, count: self.policy(obs), 1)
-            frames.append(self.frame(envs))
-        return frames[:-1] if rows is not None and rows["done"].any() else frames     # the last is of the next episode
+                done = bool(envs.collect(lambda obs, count: self.policy(obs), 1)["done"].any())
+            step += 1
+        return thinned(film, self.frames)
 
     def frame(self, envs: Envs) -> np.ndarray:
         try:
@@ -61,10 +70,10 @@ class Video:
             raise UsageError(f"{envs.id} could not draw itself ({error})") from error
         if not isinstance(frame, np.ndarray) or frame.ndim != 3:
             raise UsageError(f"{envs.id} offers no rgb_array pictures")
-        return frame
+        return np.asarray(media.shrink(media.picture(frame), self.width))
 
 
-def thinned(film: list[np.ndarray]) -> np.ndarray:
-    """[T, H, W, 3] with at most FRAMES frames."""
-    keep = np.linspace(0, len(film) - 1, min(len(film), FRAMES)).round().astype(int)
-    return np.stack([film[i] for i in keep])
+def thinned(film: list[np.ndarray], frames: int) -> list[np.ndarray]:
+    """At most so many of them, evenly."""
+    keep = np.linspace(0, len(film) - 1, min(len(film), frames)).round().astype(int)
+    return [film[i] for i in keep]

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from lab import builtin, compute, optimizers, schedules
-from lab.compute import Compute, count_parameters
+from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.errors import UsageError
+from lab.modules import count_parameters
 from lab.optimizers import overridable
 from lab.schedules import scheduled
 

@@ -98,8 +98,11 @@ def test_checkpoint_and_code_that_name_other_attributes_are_told_apart():
         Part().load_state_dict({"weight": state["weight"], "notes": [], "more": 1})
 
 
-def test_a_tensor_of_another_size_is_replaced_by_a_copy():
+def test_a_tensor_that_grows_is_replaced_by_a_copy_and_another_shape_is_refused():
     part, rows = Part(), torch.arange(3.0)
+    with pytest.raises(ValueError, match=r"Part.weight: the checkpoint has \[3\] torch.float32, this run \["):
+        part.load_state_dict({"weight": rows, "count": 1, "notes": []})
+    part.weight = torch.zeros(0)
     part.load_state_dict({"weight": rows, "count": 1, "notes": []})
     rows.zero_()
     assert part.weight.tolist() == [0, 1, 2]

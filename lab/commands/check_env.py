@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("options", nargs="*", metavar="option=value", help="arguments of the environment")
     args = parser.parse_args(argv)
     cfg = config(args.env, args.options)
-    name, build = getattr(cfg, "id", args.env), partial(host().load("env", cfg.name), cfg)
+    name, build = getattr(cfg, "id", args.env), partial(host().load("env", cfg.name), cfg, None)
     with frozen_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         build().close()                                   # a mistake in the id or an option is seen here
@@ -46,9 +46,6 @@ def main(argv: list[str]) -> int:
 
 
 def config(name: str, options: Sequence[str]) -> Any:
-    if ":" in name:
-        raise UsageError(f"the environment {name!r} would import the module before the colon and run its code; let an "
-                         "installed plugin register it and give the id alone")
     pairs = [option.partition("=") for option in options]
     if bad := [key for key, equals, _ in pairs if not (key and equals)]:
         raise UsageError(f"expected option=value after the environment, came {bad[0]!r}")

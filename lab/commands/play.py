@@ -28,7 +28,8 @@ def main(argv: list[str]) -> int:
     assert made.experiment.policy is not None
     if given.window:
         return window(world, made.experiment.policy, given.episodes)
-    video = Video(world.make_env, made.experiment.policy, given.episodes, made.compute, cfg.evaluate.max_steps, "play")
+    video = Video(world.make_env, made.experiment.policy, given.episodes, made.compute, cfg.evaluate.max_steps, "play",
+                  frames=1000, width=10_000)
     for i, frames in enumerate(video.films()):
         file = out if given.episodes == 1 else out.with_stem(f"{out.stem}-{i}")
         try:

@@ -50,13 +50,14 @@ class DQN:
 
 TUNED: dict[str, dict[str, Any]] = {
     "default": {"budget.steps": 100_000},
-    # Tuned on seeds 3 to 19 and 100 to 107. Long returns carry the value of 500 steps quickly; tanh, being smooth,
-    # treats the rare starting states like their neighbours; 0.995 sees a slow drift to the edge in time.
+    # Long returns carry the value of 500 steps quickly; tanh, being smooth, treats the rare starting states like their
+    # neighbours; 0.995 sees a slow drift to the edge in time, and so does a loss that is quadratic up to 20.
+    # Tuned on the seeds 0 to 23, 100 to 109, 204, 207, 302 and 308, those that had failed before among them.
     "CartPole-v1": {
         "budget.steps": 50_000, "agent.discount": 0.995, "agent.n_steps": 20, "agent.batch_size": 128,
-        "agent.train_every": 8, "agent.gradient_steps": 4, "agent.target_every": 50, "agent.epsilon_end": 0.04,
-        "agent.epsilon_steps": 8_000, "model.hidden": [128, 128], "model.activation": "tanh", "optimizer.lr": 1e-3,
-        "optimizer.schedule": "linear", "optimizer.decay": 24_500},
+        "agent.train_every": 8, "agent.gradient_steps": 4, "agent.target_every": 50, "agent.epsilon_end": 0.1,
+        "agent.epsilon_steps": 8_000, "agent.huber_delta": 20.0, "model.hidden": [256, 256], "model.activation": "tanh",
+        "optimizer.lr": 1e-3, "optimizer.schedule": "linear", "optimizer.decay": 24_500},
     # rl-zoo3 2.9.2, hyperparams/dqn.yml
     "Acrobot-v1": {
         "budget.steps": 100_000, "agent.batch_size": 128, "agent.buffer_size": 50_000, "agent.warmup": 128,

@@ -112,6 +112,9 @@ class TableSteps(Stream):
     def metrics(self) -> dict[str, float]:
         return self.envs.metrics()
 
+    def close(self) -> None:
+        self.envs.close()
+
     def notes(self) -> list[str]:
         return [f"fast path: {len(self.envs)} copies of {self.envs.id}, steps drawn from its transition table",
                 "environment state: exact: saved and resumed in mid-episode"]
