@@ -57,7 +57,7 @@ TUNED: dict[str, dict[str, Any]] = {
         "budget.steps": 50_000, "agent.discount": 0.995, "agent.n_steps": 20, "agent.batch_size": 128,
         "agent.train_every": 8, "agent.gradient_steps": 4, "agent.target_every": 50, "agent.epsilon_end": 0.1,
         "agent.epsilon_steps": 8_000, "agent.huber_delta": 20.0, "model.hidden": [256, 256], "model.activation": "tanh",
-        "optimizer.lr": 1e-3, "optimizer.schedule": "linear", "optimizer.decay": 24_500},
+        "optimizer.lr": 1e-3, "optimizer.schedule": "linear", "optimizer.decay": 24_504},
     # rl-zoo3 2.9.2, hyperparams/dqn.yml
     "Acrobot-v1": {
         "budget.steps": 100_000, "agent.batch_size": 128, "agent.buffer_size": 50_000, "agent.warmup": 128,
