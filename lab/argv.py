@@ -35,12 +35,14 @@ def split(args: list[str]) -> tuple[list[str], list[str]]:
 
 
 def repaired(override: str) -> str:
-    """agent=dqn as +agent=dqn, and 1e6 as 1000000, which a key that counts accepts."""
+    """agent=dqn as +agent=dqn, env.options.x=1 as ++env.options.x=1, and 1e6 as 1000000, for keys that count."""
     name, sign, value = override.partition("=")
     if not sign:
         raise UsageError(f"{override!r} is neither a command nor KEY=VALUE; see python -m lab --help")
     if name.lstrip("+") in ADDED:
         name = f"+{name.lstrip('+')}"
+    if name.lstrip("+").startswith("env.options."):
+        name = f"++{name.lstrip('+')}"
     if re.fullmatch(r"[+-]?\d+(\.\d+)?[eE]\+?\d+", value) and float(value).is_integer() and abs(float(value)) < 1e18:
         value = str(int(Decimal(value)))
     return f"{name}={value}"

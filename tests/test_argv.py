@@ -9,7 +9,8 @@ from lab.errors import UsageError
 @pytest.mark.parametrize("given, repaired", [
     ("agent=dqn", "+agent=dqn"), ("+agent=dqn", "+agent=dqn"), ("experiment=x", "+experiment=x"),
     ("env=gym", "env=gym"),
-    ("agent.lr=1", "agent.lr=1"), ("+env.options.a=1", "+env.options.a=1"), ("seed=1e3", "seed=1000"),
+    ("agent.lr=1", "agent.lr=1"), ("+env.options.a=1", "++env.options.a=1"),
+    ("env.options.a=1", "++env.options.a=1"), ("seed=1e3", "seed=1000"),
     ("budget.steps=1e6", "budget.steps=1000000"), ("budget.steps=1.5e6", "budget.steps=1500000"),
     ("a=1E+6", "a=1000000"),
     ("a=-2e3", "a=-2000"), ("a=1e-3", "a=1e-3"), ("a=1.25e1", "a=1.25e1"), ("a=1e30", "a=1e30"), ("a=e6", "a=e6"),

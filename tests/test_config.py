@@ -108,6 +108,11 @@ def test_periods_are_settled_as_numbers(args, periods, tuned):
     assert (cfg.log.every, cfg.evaluate.every, cfg.checkpoint.every) == periods
 
 
+def test_options_of_an_environment_are_its_own_affair():
+    cfg = words("+agent=q_learning", "env=FrozenLake", "env.options.is_slippery=false", "+env.options.map_name=8x8")
+    assert cfg.env.options == {"is_slippery": False, "map_name": "8x8"}
+
+
 RECIPES = [name for group, name, _ in YAML if group == "experiment"]
 
 
@@ -140,7 +145,6 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
     ([*DQN, "+optimizer.lrr=5"], "unknown key optimizer.lrr. Did you mean 'lr'?"),
     ([*DQN, "+env.ids=x"], "unknown key env.ids. Did you mean 'id'?"),
     ([*DQN, "model.hiden=[1]"], "Did you mean 'hidden'?"),
-    ([*DQN, "env.options.slippery=true"], "to add it, write +env.options.slippery="),
     ([*DQN, "agent.lr.x=1"], "'agent.lr'"),
     ([*DQN, "agent.batch_size=abc"], "agent.batch_size: Value 'abc' of type 'str' could not be converted to Integer"),
     ([*DQN, "budget.steps=1.5"], "budget.steps: Value '1.5'"),

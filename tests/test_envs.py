@@ -349,6 +349,38 @@ def test_an_environment_that_lies_is_found_out_at_the_first_checkpoint_in_its_mi
     assert other.recorder.level is Tier.BOUNDARY          # what the run has found out stays so
 
 
+class Scribbles(TinyBox):
+    """Writes into the action that it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.action_space = spaces.MultiDiscrete([2], start=[3])
+
+    def step(self, action):
+        action -= 3
+        return super().step(int(action[0]))
+
+
+@pytest.mark.parametrize("tier", [Tier.EXACT, Tier.EPISODE_REPLAY])
+def test_an_action_is_kept_as_it_was_given(tier, caplog):
+    """And counts from where its space does."""
+    envs, rng = Envs(limited(Scribbles), 2, COMPUTE, tier=tier), torch.Generator().manual_seed(0)
+    for _ in range(6):
+        envs.state_dict()
+        envs.collect(lambda obs, count: torch.randint(2, (2, 1), generator=rng), 30)
+    assert envs.recorder.level is tier and not caplog.text
+
+
+def test_a_reward_may_be_an_array_without_axes():
+    class Wrapped(TinyBox):
+        def step(self, action):
+            obs, reward, *rest = super().step(action)
+            return obs, np.array(reward), *rest
+
+    plain, wrapped = (Envs(limited(kind), 2, COMPUTE).collect(zeros, 9) for kind in (TinyBox, Wrapped))
+    assert torch.equal(plain["reward"], wrapped["reward"])
+
+
 class Globe(TinyBox):
     """Draws from numpy's one generator, which a checkpoint holds too."""
 

@@ -235,3 +235,60 @@ def test_what_auto_came_to_is_kept_and_a_change_is_told(whole, lab, monkeypatch)
     assert code == 0 and torch.get_num_threads() == 1 and "the same bits" not in err
     code, _, err = lab("resume=whole", f"budget.updates={UPDATES + 2}", "compute.threads=2")
     assert code == 0 and "threads was 1 and is 2 now: the run goes on, but perhaps not to the same bits" in err
+
+
+def back_to(run, count):
+    """As though it had been killed before the checkpoints after `count`."""
+    for path in checkpoint.found(run / "checkpoints"):
+        if checkpoint.count_of(path) > count:
+            shutil.rmtree(path)
+    return checkpoint.count_of(checkpoint.found(run / "checkpoints")[0])
+
+
+def test_lines_of_the_warm_up_come_once(lab, tmp_path):
+    """They have no update to be told apart by."""
+    rest = [each for each in RUN if not each.startswith(("agent.warmup", "log.every"))]
+    args = ("agent.warmup=300", "budget.steps=400", "checkpoint.keep=9", "hydra.run.dir=run", "log.every=20")
+    assert lab(*rest, *args)[0] == 0
+    run, whole = tmp_path / "run", lines(tmp_path / "run")
+    assert [updates for _, updates, _ in whole].count(0) > 10
+    assert back_to(run, 160) == 150
+    assert lab("resume=run")[0] == 0 and lines(run) == whole
+
+
+def test_what_a_resume_has_to_say_is_in_the_log_too(whole, lab):
+    newest = checkpoint.found(whole / "checkpoints")[0]
+    (newest / "tree.json").write_text("{}")
+    run = about(whole)
+    (whole / "run.json").write_text(json.dumps({**run, "versions": {**run["versions"], "gymnasium": "0.1"}}))
+    code, _, err = lab("resume=whole")
+    log = (whole / "lab.log").read_text()
+    assert code == 0
+    for text in ("does not match its sha256", "gymnasium was 0.1 and is "):
+        assert err.count(text) == log.count(text) == 1
+
+
+@pytest.mark.parametrize("change, text", [
+    ("budget.steps=1,2", "a run goes on with one value for each key"),
+    ("compute=cpu", "compute holds several values; name one, such as compute.device="),
+    ("agent=sarsa", "this run belongs to agent 'dqn'")])
+def test_a_change_that_is_none(change, text, whole, lab):
+    before = (whole / "config.yaml").read_text()
+    code, _, err = lab("resume=whole", change)
+    assert code in (2, 4) and text in err and "Traceback" not in err and (whole / "config.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("agent, start, change", [
+    ("q_learning", ["env=FrozenLake"], "agent.num_envs=7"),
+    ("q_learning", ["env=FrozenLake", "env.options.map_name=4x4"], "env.options.map_name=8x8"),
+    ("sarsa", ["env=CartPole"], "agent.bins=[4,4,4,4]"), ("dqn", [*QUICK, "env=CartPole"], "model.hidden=[17]")])
+def test_what_does_not_fit_the_checkpoint_is_refused_and_changes_nothing(agent, start, change, lab, tmp_path):
+    assert lab(f"+agent={agent}", *start, "budget.updates=20", "evaluate.videos=0", "hydra.run.dir=run")[0] == 0
+    before = (tmp_path / "run" / "config.yaml").read_text()
+    code, _, err = lab("resume=run", change, "budget.updates=30")
+    assert code == 4 and "does not fit this code and config" in err
+    assert (tmp_path / "run" / "config.yaml").read_text() == before
+    if "num_envs" not in change:
+        code, _, err = lab("eval", "run", change, "--episodes", 2)
+        assert code == 4 and "does not fit" in err
+    assert lab("resume=run", "budget.updates=30")[0] == 0

@@ -14,7 +14,7 @@ from lab import signals
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.contract import Experiment, Learner, Stream
-from lab.errors import DiskError, Diverged, EnvError
+from lab.errors import DiskError, Diverged, EnvError, LabError
 from lab.runner import Budget, Periods, Runner, after
 from lab.state import seed_globals
 
@@ -337,6 +337,34 @@ def test_a_stream_that_has_nothing_yet_is_asked_again_and_signals_are_seen(monke
     signals.FLAGS.__init__()
     at.run(Budget(updates=3))
     assert asked == [0] * 9 + [1, 2] and at.updates == 3
+
+
+def test_evaluation_leaves_every_network_in_the_mode_in_which_it_was():
+    """Also one that was frozen on purpose, in a list or deep inside another."""
+    at, _ = toy((NEVER, 6, NEVER), {"modes": lambda: {"training": sum(each.training for each in networks)}})
+    frozen, outer = torch.nn.BatchNorm1d(2), torch.nn.Sequential(torch.nn.BatchNorm1d(2), torch.nn.Dropout())
+    at.learner.net, at.learner.more = outer, [{"a": torch.nn.Dropout()}, frozen]
+    outer[0].eval(), frozen.eval()
+    networks = [outer, *outer, at.learner.more[0]["a"], frozen]
+    before = [each.training for each in networks]
+    at.run(Budget(steps=9))
+    assert at.final["eval/training"] == 0 and [each.training for each in networks] == before == [
+        True, False, True, True, False]
+
+
+@pytest.mark.parametrize("value, text", [("high", "metric eval/a is 'high'; expected a number"),
+                                         (None, "metric eval/a is None; expected a number")])
+def test_a_metric_that_is_no_number_is_named(value, text):
+    at, _ = toy((NEVER, 6, NEVER), {"a": lambda: {"a": value}})
+    with pytest.raises(LabError, match=text):
+        at.run(Budget(steps=9))
+    assert "eval/a" not in at.final
+
+
+def test_metrics_of_other_kinds_are_numbers_too():
+    at, record = toy((NEVER, 6, NEVER), {"a": lambda: {"a": np.float32(0.5), "b": True, "c": np.int64(3)}})
+    at.run(Budget(steps=9))
+    assert [type(value) for value in record.lines()[-1][3].values()] == [float] * 3 and at.final["eval/c"] == 3.0
 
 
 def test_a_skipped_step_is_named_by_its_update_where_that_is_known():

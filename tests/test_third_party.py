@@ -24,12 +24,30 @@ class Lines:
     file: str = "lines.txt"
     fail: bool = False
 
+@dataclass
+class Strict:
+    name: str = "strict"
+    path: Path = Path("here")
+    scale: int = 1
+
+    def __post_init__(self):
+        if self.scale < 0:
+            raise ValueError("scale must not be negative")
+
+@dataclass
+class Box:
+    name: str = "box"
+
+@hookimpl
+def lab_envs(): return [Env("box", Box, "plug_build:box")]
+
 @hookimpl
 def lab_agents():
     tuned = {"default": {"budget.steps": 100, "evaluate.every": 40, "agent.size": 5}}
     return [Agent("count", Count, "plug_build:build", tuned=tuned),
             Agent("nothing", Count, "plug_build:nothing", tuned=tuned),
             Agent("broken", Count, "plug_broken:build", tuned=tuned),
+            Agent("strict", Strict, "plug_build:strict", tuned={"default": {"budget.steps": 50}}),
             Agent("typo", Count, "plug_build:build", tuned={"default": {"model.hiden": [3], "budget.steps": 9}})]
 
 @hookimpl
@@ -41,6 +59,7 @@ import torch
 from lab.contract import Experiment, Learner
 from lab.sinks import Sink
 from lab.streams import Steps
+from lab.testing.envs import TinyBox
 
 class Count(Learner):
     saved = ("total",)
@@ -60,6 +79,27 @@ class Count(Learner):
 def build(cfg, world):
     learner = Count(cfg.size)
     return Experiment(learner, Steps(world.envs(1), learner.act))
+
+class Box(TinyBox):
+    closed = 0
+
+    def close(self):
+        Box.closed += 1
+
+    def step(self, action):
+        obs, reward, terminated, truncated, info = super().step(action)
+        self.age = getattr(self, "age", 0) + 1
+        return obs, reward, terminated, self.age % 9 == 0, info
+
+def box(cfg, render_mode):
+    if render_mode == "rgb_array":
+        raise NotImplementedError("no pictures")
+    return Box()
+
+def strict(cfg, world):
+    learner = Count(cfg.scale)
+    policy = lambda obs: 1 / 0 if cfg.scale == 3 else torch.zeros(len(obs), dtype=torch.int64)
+    return Experiment(learner, Steps(world.envs(2), learner.act), policy=policy)
 
 def nothing(cfg, world):
     return None
@@ -83,7 +123,7 @@ def lines(cfg, folder):
         raise RuntimeError("no account")
     return Lines(folder / cfg.file)
 """
-RUN = ("env=CartPole", "hydra.run.dir=run")
+RUN = ("hydra.run.dir=run", "env=CartPole")
 
 
 @pytest.fixture
@@ -116,9 +156,14 @@ def test_an_agent_without_a_file_is_a_choice_like_any_other(outside, tmp_path):
     (["+agent=count", "log.sinks=[line]"], 2, "There is no sink named 'line'. Did you mean 'lines'?"),
     (["+agent=count", "log.sinks=[{name:lines,fil:x}]"], 2, "unknown key sink.fil. Did you mean 'file'?"),
     (["+agent=count", "log.sinks=[3]"], 2, "sink has no name"),
+    (["+agent=strict", "agent.scale=-1"], 2, "agent strict: scale must not be negative"),
+    (["+agent=count", "env=gym", "env.id=os:Foo-v0"], 2, "would import the module before the colon"),
+    (["+agent=count", "+experiment=dqn_cartpole_zoo"], 2, "an experiment brings its agent: leave out"),
+    (["+agent=count", "hydra.run.dir='x/${now:%Y}'"], 2, "is not a folder name"),
 ])
 def test_mistakes_are_told_before_anything_is_created(args, code, text, outside, tmp_path):
-    got, _, err = outside(*args, *RUN)
+    rest = [each for each in RUN if each.partition("=")[0] not in "".join(args)]
+    got, _, err = outside(*args, *rest)
     assert got == code and text in err and err.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
@@ -155,3 +200,23 @@ def test_what_does_not_fit_is_told_before_the_first_job_of_a_sweep(lab, tmp_path
     code, _, err = lab("-m", "+agent=dqn", "env=CartPole,Pendulum")
     assert code == 2 and "dqn needs a Discrete action space" in err and not list(tmp_path.iterdir())
     assert "hydra" in sys.modules
+
+
+def test_what_only_the_film_cannot_do_costs_no_run(outside, tmp_path):
+    """Nor does anything stay open."""
+    code, _, err = outside("+agent=strict", "env=box", "agent.path=/some/where", "hydra.run.dir=run")
+    assert code == 0 and "no video: " in err and "no pictures" in err, err
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["agent"]["path"] == "/some/where"
+    box = sys.modules["plug_build"].Box
+    made, box.closed = box.closed, 0
+    assert made >= 2
+    assert outside("resume=run", "budget.steps=60")[0] == 0 and box.closed >= 2
+    assert outside("eval", "run", "--episodes", 2)[0] == 0
+    code, out, _ = outside("check-env", "box")
+    assert code == 0 and out.startswith("box: exact")
+
+
+def test_a_policy_that_fails_is_one_paragraph(outside, tmp_path):
+    assert outside("+agent=strict", "env=box", "hydra.run.dir=run")[0] == 0
+    code, _, err = outside("eval", "run", "agent.scale=3")
+    assert code == 1 and err == "lab: ZeroDivisionError: division by zero. LAB_DEBUG=1 shows the traceback\n"
