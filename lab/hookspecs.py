@@ -25,7 +25,7 @@ class Entry:
 
     group: ClassVar[str]          # the Hydra group it belongs to
     name: str                     # the `name` in its YAML; its schema is /schema/<group>/<name>
-    config: type                  # a plain dataclass: types, defaults, units (Hydra makes a frozen one read-only)
+    config: type                  # a dataclass with a field `name`: types, defaults, units
     build: str                    # "module:function", imported only when chosen
 
 

@@ -116,18 +116,6 @@ def mp4(frames: Sequence[ArrayLike], path: Path, fps: float) -> None:
             writer.append_data(array[:height, :width])
 
 
-def grid(images: ArrayLike, columns: int) -> NDArray[Any]:
-    """[N, H, W] or [N, H, W, C] row by row, as [rows * H, columns * W, ...]; black where none is left."""
-    array = pixels(images)
-    if array.ndim not in (3, 4) or not len(array) or columns < 1:
-        raise LabError(f"a grid needs [N, H, W] or [N, H, W, C], and a column; got {list(array.shape)}, {columns}")
-    (n, height, width), rows = array.shape[:3], math.ceil(len(array) / columns)
-    full = np.zeros((rows * columns, *array.shape[1:]), np.uint8)
-    full[:n] = array
-    full = full.reshape(rows, columns, height, width, *array.shape[3:]).swapaxes(1, 2)     # [rows, H, columns, W, ...]
-    return full.reshape(rows * height, columns * width, *array.shape[3:])
-
-
 def histogram(values: ArrayLike, bins: int = 64) -> bytes:
     """The finite values as JSON {"counts": [bins], "edges": [bins + 1], "sum", "sum_squares"}; none: LabError."""
     array = np.asarray(values, np.float64).ravel()

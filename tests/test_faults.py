@@ -356,3 +356,29 @@ def test_a_checkpoint_without_a_part(run, lab):
     checkpoint.write(run / "checkpoints", checkpoint.count_of(path), state, 3)
     code, _, err = lab("resume=run")
     assert code == 4 and told(err, "does not fit this code", "DeepQ: checkpoint and code disagree on ['rng']")
+
+
+def test_lines_that_were_held_are_written_before_a_checkpoint_says_that_they_are_there(tmp_path, monkeypatch):
+    full, warnings = [True], []
+
+    def refusing(path, mode="r", *rest, **options):
+        if full and str(path).endswith("metrics.jsonl") and "a" in mode:
+            raise OSError(errno.ENOSPC, "full")
+        return open(path, mode, *rest, **options)
+
+    monkeypatch.setattr(run_folder, "open", refusing, raising=False)
+    with run_folder.RunFolder(tmp_path, "dqn", 3, warnings.append) as record:
+        for count in range(3):
+            record.log(count, count, 0.0, {"loss/a": 1.0})
+        full.clear()
+        record.save(3, {})
+    assert len(lines(tmp_path)) == 3 and len(warnings) == 1
+    assert checkpoint.newest(tmp_path / "checkpoints", print)[1]["lines"] == 3
+
+
+def test_a_disk_too_full_for_the_name_of_who_holds_the_lock(dqn, monkeypatch):
+    def refusing(*args):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(run_folder.os, "pwrite", refusing)
+    assert dqn(*SMALL)[0] == 0

@@ -79,14 +79,6 @@ def test_a_clip_needs_frames_and_a_speed(frames, fps):
         media.gif(frames, fps)
 
 
-def test_a_grid_is_filled_row_by_row():
-    images = np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]], [[9, 9], [9, 9]]], np.uint8)   # [3, 2, 2]
-    assert media.grid(images, columns=2).tolist() == [[1, 2, 5, 6], [3, 4, 7, 8], [9, 9, 0, 0], [9, 9, 0, 0]]
-    assert media.grid(np.zeros((5, 4, 3, 3)), columns=3).shape == (8, 9, 3)
-    with pytest.raises(LabError, match="a column"):
-        media.grid(images, columns=0)
-
-
 def test_a_histogram_counts_what_is_finite():
     found = json.loads(media.histogram([0.0, 1.0, 4.0, np.inf], bins=2))                  # [0, 2) holds two, [2, 4] one
     assert found == {"counts": [2, 1], "edges": [0.0, 2.0, 4.0], "sum": 5.0, "sum_squares": 17.0}
