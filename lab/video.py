@@ -61,6 +61,8 @@ class Video:
             with torch.no_grad():
                 done = bool(envs.collect(lambda obs, count: self.policy(obs), 1)["done"].any())
             step += 1
+        if not done:
+            envs.restart(0)
         return thinned(film, self.frames)
 
     def frame(self, envs: Envs) -> np.ndarray:
