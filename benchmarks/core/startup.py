@@ -3,7 +3,7 @@
     python -m benchmarks.core.startup [--quick] [--trials 10]
 
 Wall clock and processor time of whole processes, beside an empty `python` and one that imports torch alone. The first
-update of DQN comes after its warm-up of agent.warmup environment steps; it is seen from outside, by the first line that
+update of DQN comes after its warm-up of agent.warmup environment steps; it is seen from outside, by the first loss that
 log.every=1 leaves in metrics.jsonl. The modules that --help imported are looked at in a process of their own.
 """
 
@@ -38,12 +38,12 @@ def whole(*arguments: str) -> Times:
 
 
 def first_update(*arguments: str) -> Times:
-    """Of a training from the start of its process to the first line of its log; it is killed there."""
+    """Of a training from the start of its process to the first loss in its log; it is killed there."""
     with tempfile.TemporaryDirectory() as scratch:
         log, before, start = Path(scratch, "run", "metrics.jsonl"), os.times(), time.perf_counter()
         run = subprocess.Popen([sys.executable, *arguments, f"hydra.run.dir={log.parent}"],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while run.poll() is None and not (log.exists() and log.stat().st_size):
+        while run.poll() is None and not (log.exists() and "loss/td" in log.read_text()):
             time.sleep(0.001)
         took = time.perf_counter() - start
         run.kill()
