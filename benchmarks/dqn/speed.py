@@ -21,10 +21,7 @@ from .. import common
 
 STEPS, QUICK, SEED, TARGET = 50_000, 10_000, 0, 0.6
 SIDES = ("lab", "lab-compile", "sb3")
-ZOO = ("agent.batch_size=64", "agent.buffer_size=100000", "agent.train_every=256", "agent.gradient_steps=128",
-       "agent.target_every=128", "agent.epsilon_steps=8000", "agent.epsilon_end=0.04", "agent.warmup=1000",
-       "agent.max_grad_norm=10", "agent.discount=0.99", "agent.num_envs=1", "agent.n_steps=1", "optimizer.lr=2.3e-3",
-       "optimizer.schedule=constant", "model.hidden=[256,256]", "model.norm=none")
+ZOO = "+experiment=dqn_cartpole_zoo"
 # ^ SB3's target network is renewed every 10 steps, but only looked at between updates: once per 128 gradient steps.
 
 
@@ -47,7 +44,7 @@ def lab(steps: int, seed: int, jit: str) -> dict[str, Any]:
 
     from ..core.records import NEVER, Files
 
-    cfg = composed(["+agent=dqn", "env=CartPole", *ZOO, f"seed={seed}", f"budget.steps={steps}", f"compute.jit={jit}",
+    cfg = composed([ZOO, f"seed={seed}", f"budget.steps={steps}", f"compute.jit={jit}",
                     "compute.device=cpu", "compute.threads=1", "evaluate.videos=0"])
     made = assemble(cfg)
     compiling = warm(made) if jit != "eager" else 0.0
