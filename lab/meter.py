@@ -71,7 +71,8 @@ class Meter(Saved):
             if list(row) != names:
                 raise LabError(f"an update returned the metrics {list(row)} and an earlier one {names}: "
                                "the names and their order must be the same at every update")
-        return torch.stack([row[name].detach() for row in self.pending for name in names]).view(-1, len(names))
+        with torch.no_grad():
+            return torch.stack([row[name] for row in self.pending for name in names]).view(-1, len(names))
 
     @rows.setter
     def rows(self, rows: Tensor | None) -> None:

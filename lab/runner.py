@@ -132,8 +132,8 @@ class Runner:
         return time.perf_counter() - self.since
 
     def log(self) -> None:
-        self.fail_if_diverged()
         metrics, now = self.meter.read(self.updates), self.clock()
+        self.fail_if_skipped()
         count, seconds = self.logged
         self.logged = (self.stream.count, now)
         rate = (self.stream.count - count) / max(now - seconds, 1e-9)
@@ -157,8 +157,7 @@ class Runner:
         self.final |= metrics
         self.record.log(self.stream.count, self.updates, self.clock(), metrics)
 
-    def fail_if_diverged(self) -> None:
-        self.meter.check(self.updates)
+    def fail_if_skipped(self) -> None:
         if self.compute.skipped:
             first = self.compute.first_skipped
             when = f"at update {first:,}" if first else f"between the updates {self.sound:,} and {self.updates:,}"
@@ -166,7 +165,8 @@ class Runner:
         self.sound = self.updates
 
     def save(self) -> None:
-        self.fail_if_diverged()
+        self.meter.check(self.updates)
+        self.fail_if_skipped()
         self.seconds = self.clock()
         own = {name: getattr(self, name) for name in self.saved}
         parts = {part: getattr(self, part).state_dict() for part in ("learner", "stream", "meter")}
