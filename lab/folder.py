@@ -98,7 +98,8 @@ def read_run(path: Path) -> dict[str, Any]:
             raise ValueError("not a mapping, or with strange parts")
         return run
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        why = "it does not exist" if not path.exists() else f"it has no readable run.json ({error})"
+        text = error.strerror if isinstance(error, OSError) else error
+        why = "it does not exist" if not path.exists() else f"it has no readable run.json ({text})"
         raise ResumeError(f"{path} is not a run folder: {why}. A run is made by +agent=NAME under runs/") from None
 
 

@@ -50,6 +50,10 @@ class Budget:
     updates: float = float("inf")
     seconds: float = float("inf")           # of training, all sittings together
 
+    def used(self, count: int, updates: int, seconds: float) -> float:
+        """The share of it; 1 where it is used up."""
+        return max(count / self.steps, updates / self.updates, seconds / self.seconds)
+
 
 class Runner:
     saved = ("updates", "seconds", "next_log", "next_evaluate", "next_save", "finished", "attending")

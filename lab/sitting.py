@@ -134,13 +134,12 @@ class Sitting:
         self.sinks.write(count, metrics, datetime.now().timestamp())
 
     def progress(self) -> Progress:
-        steps, updates, seconds = self.budget.steps, self.budget.updates, self.budget.seconds
-        runner, stream = self.runner, self.stream
+        runner, stream, budget = self.runner, self.stream, self.budget
 
         def fraction() -> float:
-            return max(stream.count / steps, runner.updates / updates, runner.clock() / seconds)
+            return budget.used(stream.count, runner.updates, runner.clock())
 
-        total = int(steps) if steps != float("inf") else None
+        total = int(budget.steps) if budget.steps != float("inf") else None
         return Progress(total, stream.unit, lambda: stream.count, fraction=fraction)
 
     def introduce(self) -> None:
@@ -152,6 +151,9 @@ class Sitting:
                  "s" * (about["threads"] != 1), about["jit"], f"{size:,}")
         for note in self.stream.notes():
             LOG.info("%s", note)
+        if self.budget.used(self.stream.count, self.runner.updates, self.runner.seconds) >= 1:
+            LOG.info("this run is finished; for a longer one add a larger budget, such as budget.steps=%d",
+                     2 * self.stream.count)
         if self.budget.steps <= self.stream.warmup:
             LOG.warning("the budget of %s %s ends before the first update, which comes after %s: nothing is learned",
                         f"{self.budget.steps:,}", self.stream.unit, f"{self.stream.warmup:,}")

@@ -94,3 +94,11 @@ def test_every_group_of_options_is_one_of_the_design():
 def test_every_hook_is_documented():
     text = (ROOT / "docs" / "plugins.md").read_text()
     assert [hook for hook in HOOKS if hook not in text] == []
+
+
+@pytest.mark.parametrize("file", ["pyproject.toml", "lab_noise/plugin.py", "lab_noise/noise.py",
+                                  "lab_noise/conf/agent/noise.yaml"])
+def test_the_plugin_in_the_guide_is_the_one_that_is_tested(file):
+    lines = (ROOT / "tests" / "outside" / file).read_text().splitlines()
+    text = "\n".join(f"    {line}" if line else "" for line in lines)
+    assert text in (ROOT / "docs" / "plugins.md").read_text()

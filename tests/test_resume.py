@@ -237,6 +237,14 @@ def test_what_auto_came_to_is_kept_and_a_change_is_told(whole, lab, monkeypatch)
     assert code == 0 and "threads was 1 and is 2 now: the run goes on, but perhaps not to the same bits" in err
 
 
+def test_a_run_that_is_finished_says_how_it_goes_on(whole, lab):
+    before = lines(whole)
+    code, _, err = lab("resume=whole")
+    assert code == 0 and "this run is finished; for a longer one add a larger budget" in err and lines(whole) == before
+    code, _, err = lab("resume=whole", f"budget.updates={UPDATES + 5}")
+    assert code == 0 and "this run is finished" not in err
+
+
 def back_to(run, count):
     """As though it had been killed before the checkpoints after `count`."""
     for path in checkpoint.found(run / "checkpoints"):

@@ -17,7 +17,7 @@ def main(argv: list[str]) -> int:
     """Writes a film of each episode; prints their names."""
     args = parser("play", "Play episodes with the greedy policy of a run.")
     args.add_argument("--episodes", type=int, default=1)
-    args.add_argument("--out", type=Path, default=None, help="film.gif or film.mp4; without it play-N.gif here")
+    args.add_argument("--out", type=Path, default=None, help="film.gif or film.mp4 (default: play.gif here)")
     args.add_argument("--window", action="store_true", help="show a window instead (needs a screen)")
     given = args.parse_intermixed_args(argv)
     within("--episodes", given.episodes, 1, 1000)
