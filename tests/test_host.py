@@ -189,3 +189,5 @@ def test_an_outside_package_installed_by_pip(tmp_path: Path) -> None:
     assert (Path(noise["conf"]) / "agent" / "noise.yaml").is_file() and not noise["imports_torch"]
     text = run("from lab.commands.plugins import main; main([])", PYTHONPATH=str(target))
     assert "lab-noise 1.0" in text
+    checked = run("from lab.commands.check import main; assert main(['noise']) == 0", PYTHONPATH=str(target))
+    assert "noise: all checks passed" in checked and "cannot apply, it learns nothing" in checked

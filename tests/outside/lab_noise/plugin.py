@@ -19,7 +19,9 @@ class Noise:
 
 @hookimpl
 def lab_agents() -> list[Agent]:
-    return [Agent("noise", Noise, "lab_noise.noise:build", tuned={"default": {"budget.steps": 1_000}})]
+    idle = "it learns nothing"
+    return [Agent("noise", Noise, "lab_noise.noise:build", tuned={"default": {"budget.steps": 1_000}},
+                  not_checked={"an_update_changes_the_learner": idle, "overfits_one_batch": idle})]
 
 
 @hookimpl
