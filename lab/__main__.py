@@ -24,21 +24,18 @@ def main() -> int:
             raise UsageError(f"no command is called {args[0]!r}. {nearest(args[0], COMMANDS)} "
                              "To train: python -m lab +agent=dqn env=CartPole")
         return train(args)
-    except LabError as error:
-        if os.environ.get("LAB_DEBUG") == "1":
-            raise
-        screen.complain(error)
-        return error.exit_code
     except KeyboardInterrupt:         # before or after the stretch in which a stop is saved first
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:        # of a plugin, or a mistake of the lab's own
+    except Exception as error:        # LabError, or what a plugin or the lab itself did not foresee
         if os.environ.get("LAB_DEBUG") == "1":
             raise
-        screen.complain(LabError(f"{type(error).__name__}: {error}. LAB_DEBUG=1 shows the traceback"))
-        return 1
+        if not isinstance(error, LabError):
+            error = LabError(f"{type(error).__name__}: {error}. LAB_DEBUG=1 shows the traceback")
+        screen.complain(error)
+        return error.exit_code
 
 
 def train(args: list[str]) -> int:
@@ -78,9 +75,9 @@ def through_hydra(flags: list[str], overrides: list[str]) -> int:
     if not any(flag == "--hydra-help" or flag.startswith(("-sc", "--shell")) for flag in flags):
         configs = [composed(each) for each in argv.expanded(overrides)]
         if sweep:                     # a mistake gets our message, not Hydra's, and before the first job
-            from .assembly import fitting
+            from .assembly import rehearse
 
-            fitting(configs)
+            rehearse(configs)
     sys.argv[:] = ["lab", *flags, *overrides]
     install()
     FAILED.clear()

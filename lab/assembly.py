@@ -48,7 +48,7 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     return Assembled(cfg, compute, replace(experiment, evaluators=evaluators, closing=closing))
 
 
-def fitting(configs: Iterable[LabConfig]) -> None:
+def rehearse(configs: Iterable[LabConfig]) -> None:
     """Assemble each, those that differ in the seed alone once. Raises UsageError for what does not fit together."""
     for cfg in {repr(replace(cfg, seed=0)): cfg for cfg in configs}.values():
         assemble(cfg).experiment.stream.close()

@@ -19,7 +19,7 @@ from . import argv
 from .config import GROUPS, LabConfig
 from .errors import UsageError, nearest
 from .host import core_folder, host
-from .tuned import check_tuned, marked, tuned, tuned_keys, usual_steps
+from .tuned import marked, refuse_unknown, tuned, tuned_keys, usual_steps
 
 HYDRA = "1.3"                     # the version of Hydra's behaviour that the lab asks for
 
@@ -48,7 +48,7 @@ def install() -> None:
 def composed(overrides: Sequence[str]) -> LabConfig:
     """What a command line says, typed and checked. Raises UsageError."""
     cfg = typed(resolved(overrides))
-    check_tuned(cfg.agent.name)
+    refuse_unknown(cfg.agent.name)
     return cfg
 
 

@@ -92,14 +92,14 @@ class Envs(Saved):
 
     def step(self, action: Tensor, rows: dict[str, np.ndarray], t: int) -> None:
         """One step of every environment, written into place `t` of `rows`, each [T, N, ...]."""
+        watched = self.recorder.active        # an environment may write into the action that is kept
         for i, choice in enumerate(self.to_env(action)):
-            kept = copy.deepcopy(choice) if self.recorder.active else None       # an environment may write into it
             try:
-                obs, reward, terminated, truncated, _ = self.envs[i].step(choice)
+                obs, reward, terminated, truncated, _ = self.envs[i].step(copy.deepcopy(choice) if watched else choice)
             except (Exception, SystemExit) as error:
                 raise self.error(i, f"raised {type(error).__name__}: {error}") from error
-            if self.recorder.active:
-                self.recorder.stepped(i, kept, obs, reward)
+            if watched:
+                self.recorder.stepped(i, choice, obs, reward)
             if np.shape(obs) != self.shape:
                 raise self.error(i, f"returned an observation of shape {np.shape(obs)}, its space has {self.shape}")
             if not (isinstance(reward, SCALARS) or (isinstance(reward, np.ndarray) and reward.ndim == 0)):
@@ -139,7 +139,8 @@ class Envs(Saved):
         space = self.action_space
         if isinstance(space, spaces.Discrete):
             return (action + int(space.start)).tolist() if space.start else action.tolist()
-        return action.cpu().numpy().astype(space.dtype) + getattr(space, "start", 0)
+        values = action.cpu().numpy().astype(space.dtype)
+        return values + space.start if isinstance(space, spaces.MultiDiscrete) else values
 
     def check(self, rows: dict[str, np.ndarray], count: int) -> None:
         """Raises EnvError where a reward or an observation is not finite."""
@@ -165,8 +166,7 @@ class Envs(Saved):
         super().load_state_dict(state)
         self.lost = [i for i in range(self.n) if not self.restore(i)]
         if self.lost:
-            boundary = self.recorder.level is Tier.BOUNDARY
-            why = self.recorder.describe() if boundary else "theirs could not be brought back"
+            why = self.recorder.describe() if self.recorder.level is Tier.BOUNDARY else "they could not be brought back"
             LOG.warning("%d of %d environments begin a new episode: %s", len(self.lost), self.n, why)
 
     def restore(self, i: int) -> bool:

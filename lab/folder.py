@@ -7,7 +7,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,17 @@ def slug(text: str) -> str:
 def create(by_hand: str | None, world: str, agent: str, seed: int) -> Path:
     """Make the folder of a new run; two runs never share one. Raises DiskError, or UsageError where it exists."""
     if by_hand is not None:
-        return make(checked(by_hand), exist_ok=True)
+        return make(checked(by_hand))
+    parent = make(Path("runs", slug(world), slug(agent)))
     while True:
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-        with suppress(FileExistsError):
-            return make(Path("runs", slug(world), slug(agent), f"{stamp}-s{seed}"), exist_ok=False)
+        path = parent / f"{datetime.now():%Y%m%d-%H%M%S-%f}-s{seed}"
+        try:
+            path.mkdir()
+        except FileExistsError:       # another run began in this microsecond
+            continue
+        except OSError as error:
+            raise checkpoint.disk_error(error, path) from error
+        return path
 
 
 def checked(name: str) -> Path:
@@ -43,12 +49,10 @@ def checked(name: str) -> Path:
     return path
 
 
-def make(path: Path, exist_ok: bool) -> Path:
-    """Raises DiskError, and FileExistsError where it must not exist."""
+def make(path: Path) -> Path:
+    """Raises DiskError."""
     try:
-        path.mkdir(parents=True, exist_ok=exist_ok)
-    except FileExistsError:
-        raise
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise checkpoint.disk_error(error, path) from error
     return path

@@ -31,7 +31,7 @@ class Recorder(Saved):
     saved = ("level", "inner", "actions", "past")
 
     def __init__(self, envs: list[Env], make: Callable[[], Env], seed: Callable[[int, int], int], tier: Tier):
-        self.envs, self.make, self.seed, self.level = envs, make, seed, tier
+        self.envs, self.make, self.seed = envs, make, seed
         self.actions: list[Any] = [[] for _ in envs]                  # of the episode in progress; None: lost
         self.past: list[list[list[Any]]] = [[] for _ in envs]         # of the episodes before it, for a full replay
         self.broken, self.checkpoints = False, 0                      # checkpoints that are or were verified

@@ -119,12 +119,13 @@ class Sitting:
 
     def failed(self, error: LabError) -> LabError:
         """Leaves the traceback in error.txt; the same error, with what to do."""
-        self.status = {3: "diverged"}.get(error.exit_code, "failed")
+        diverged = isinstance(error, Diverged)
+        self.status = "diverged" if diverged else "failed"
         self.record.write_text("error.txt", traceback.format_exc())
         kept = checkpoint.found(self.record.checkpoints)
         where = f"The last checkpoint is of {checkpoint.count_of(kept[0]):,} {self.stream.unit}. " if kept else ""
         rest = f"Go on with: {folder.going_on(self.path)}"
-        if error.exit_code == Diverged.exit_code and self.cfg.optimizer is not None:
+        if diverged and self.cfg.optimizer is not None:
             rest = f"Try a smaller learning rate: {folder.going_on(self.path)} optimizer.lr=..."
         if isinstance(error, DiskError):
             return error
@@ -152,8 +153,7 @@ class Sitting:
         for note in self.stream.notes():
             LOG.info("%s", note)
         if self.budget.used(self.stream.count, self.runner.updates, self.runner.seconds) >= 1:
-            LOG.info("this run is finished; for a longer one add a larger budget, such as budget.steps=%d",
-                     2 * self.stream.count)
+            LOG.info("this run is finished; it goes on with a larger budget.steps, .updates or .minutes")
         if self.budget.steps <= self.stream.warmup:
             LOG.warning("the budget of %s %s ends before the first update, which comes after %s: nothing is learned",
                         f"{self.budget.steps:,}", self.stream.unit, f"{self.stream.warmup:,}")

@@ -36,7 +36,7 @@ def trained(made: Assembled, path: Path) -> Sitting:
 def sweep_job(cfg: LabConfig, path: str) -> float | None:
     """One job of a sweep, in the folder that Hydra made; the last evaluation is what a sweeper looks at."""
     made = assemble(cfg)
-    sitting = trained(made, folder.make(folder.checked(path), exist_ok=True))
+    sitting = trained(made, folder.make(folder.checked(path)))
     if sitting.code:
         sys.exit(sitting.code)
     final = sitting.runner.final

@@ -42,8 +42,8 @@ def tuned(key: str, *, _root_: DictConfig) -> Any:
     return OmegaConf.select(OmegaConf.structured(LabConfig), key)
 
 
-def check_tuned(agent: str) -> None:
-    """Raises UsageError where an agent tunes a value of another group that nothing in that group has."""
+def refuse_unknown(agent: str) -> None:
+    """Raises UsageError where an agent tunes what nothing in the group has; known once all plugins are there."""
     for group, _, name in [key.partition(".") for key in tuned_keys(host().entry("agent", agent))]:
         known = {each.name for (kind, _), entry in host().entries.items() if kind == group
                  for each in fields(entry.config)}

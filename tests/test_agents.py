@@ -68,7 +68,6 @@ def test_whatever_is_forgotten_of_an_environment_is_noticed_where_it_matters(tmp
     assert not set.intersection(*left)
 
 
-@pytest.mark.skipif("q_learning" not in AGENTS, reason="the tabular plugin is not installed")
 def test_whatever_is_forgotten_of_a_transition_table_is_noticed(tmp_path, short_fold):
     at = made("q_learning", *LAKE)
     assert "TableEnvs" in {kind.__name__ for kind in kinds(at, tmp_path)} and survivors(at, tmp_path) == []

@@ -469,7 +469,7 @@ def test_what_was_replayed_is_compared_with_what_was_seen(tmp_path, caplog):
     other.load_state_dict(on_disk(envs, tmp_path))
     moved = [length > 0 for length in envs.lengths]
     assert other.episodes == [episode + lost for episode, lost in zip(envs.episodes, moved, strict=True)]
-    assert f"{sum(moved)} of 3 environments begin a new episode: theirs could not be brought back" in caplog.text
+    assert f"{sum(moved)} of 3 environments begin a new episode: they could not be brought back" in caplog.text
 
 
 def test_another_number_of_copies_is_refused():

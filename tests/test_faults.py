@@ -276,7 +276,7 @@ def test_a_folder_without_permission(dqn, monkeypatch, tmp_path):
 
     monkeypatch.setattr("lab.folder.Path.mkdir", refuse)
     code, _, err = dqn("budget.updates=3")
-    assert code == 5 and told(err, "cannot write in runs/CartPole-v1/dqn/", "Permission denied")
+    assert code == 5 and told(err, "cannot write in runs/CartPole-v1/dqn: ", "Permission denied")
 
 
 def test_a_folder_with_something_in_it_is_not_written_into(dqn, tmp_path):
@@ -382,3 +382,10 @@ def test_a_disk_too_full_for_the_name_of_who_holds_the_lock(dqn, monkeypatch):
 
     monkeypatch.setattr(run_folder.os, "pwrite", refusing)
     assert dqn(*SMALL)[0] == 0
+
+
+@pytest.mark.timeout(20)
+def test_runs_that_lead_nowhere_are_told_and_not_tried_for_ever(dqn, tmp_path):
+    (tmp_path / "runs").symlink_to(tmp_path / "gone")
+    code, _, err = dqn("budget.updates=3")
+    assert code == 5 and told(err, "cannot write in runs")

@@ -240,7 +240,7 @@ def test_what_auto_came_to_is_kept_and_a_change_is_told(whole, lab, monkeypatch)
 def test_a_run_that_is_finished_says_how_it_goes_on(whole, lab):
     before = lines(whole)
     code, _, err = lab("resume=whole")
-    assert code == 0 and "this run is finished; for a longer one add a larger budget" in err and lines(whole) == before
+    assert code == 0 and "this run is finished; it goes on with a larger budget" in err and lines(whole) == before
     code, _, err = lab("resume=whole", f"budget.updates={UPDATES + 5}")
     assert code == 0 and "this run is finished" not in err
 
