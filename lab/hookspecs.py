@@ -46,7 +46,8 @@ class Agent(Entry):
 class Model(Entry):
     """build(config, *arguments of its role) -> torch.nn.Module
 
-    Role "net" maps [B, *shape] to [B, outputs]: build(config, shape, outputs).
+    Role "net" maps [B, *shape] to [B, outputs]: build(config, shape, outputs). Where `outputs` is None it maps to the
+    features [B, F] that stand before its last layer, for agents that put heads of their own there.
     """
 
     group: ClassVar[str] = "model"

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import gymnasium as gym
+from gymnasium import Space
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -16,6 +17,7 @@ from .envs import Envs, standard
 from .errors import UsageError
 from .evaluate import EpisodeReturn
 from .host import host
+from .nn import reading
 from .optimizers import overridable
 from .schedules import scheduled
 
@@ -70,6 +72,15 @@ class World:
                              f"one of: {', '.join(sorted(fit))}")
         net: nn.Module = host().load("model", cfg.name)(cfg, *arguments)
         return net.to(self.compute.device)
+
+    def net(self, space: Space[Any], outputs: int | None = None) -> nn.Module:
+        """The chosen network for observations of `space`: [B, ...] -> [B, outputs], or the features before its last
+        layer, [B, F], where `outputs` is None; `lab.nn.width` counts them.
+
+        Raises UsageError where they do not fit.
+        """
+        before, shape = reading(space)
+        return nn.Sequential(*before, self.model(shape, outputs)).to(self.compute.device)
 
     def optimizer(self, parameters: Iterable[Tensor]) -> Optimizer:
         """The chosen optimizer with its schedule, fused where torch can. Raises UsageError where none was chosen."""

@@ -57,7 +57,7 @@ def test_both_ways_of_naming_the_agent():
 
 def test_an_agent_brings_what_goes_with_it_and_the_command_line_wins():
     cfg = words("+agent=dqn")
-    assert (cfg.model.name, cfg.optimizer.name, cfg.env.id, cfg.data) == ("mlp", "adam", "CartPole-v1", None)
+    assert (cfg.model.name, cfg.optimizer.name, cfg.env.id, cfg.data) == ("auto", "adam", "CartPole-v1", None)
     cfg = words("optimizer=sgd", "env=Acrobot", "model.hidden=[8,9]", "+agent=dqn", "optimizer.momentum=0.5",
                 "agent.batch_size=5")
     assert (cfg.optimizer.name, cfg.env.id, cfg.model.hidden) == ("sgd", "Acrobot-v1", [8, 9])
@@ -220,7 +220,7 @@ def test_a_resume_keeps_what_was_settled(saved):
     ("env.id=Acrobot-v1", ResumeError, "env.id is 'CartPole-v1' in this run"),
     ("agent=sarsa", ResumeError, "belongs to agent 'dqn'"),
     ("+agent=sarsa", ResumeError, "belongs to agent 'dqn', not 'sarsa'"),
-    ("model=cnn", ResumeError, "belongs to model 'mlp'"),
+    ("model=cnn", ResumeError, "belongs to model 'auto'"),
     ("env=gym", None, ""), ("budget.stepz=1", UsageError, "unknown key 'budget.stepz'. Did you mean 'steps'?"),
     ("bugdet=1", UsageError, "Did you mean 'budget'?"), ("budget.steps=x", UsageError, "budget.steps: Value 'x'"),
     ("budget.steps=-1", UsageError, "budget.steps is -1"), ("budget.steps=[1", UsageError, "no viable alternative")])

@@ -19,7 +19,7 @@ from lab.config import ComputeConfig
 from lab.errors import UsageError
 from lab.runner import Budget, Periods, Runner
 from lab.testing import maker
-from lab_dqn.dqn import DeepQ, OneHot, Scale, features, td_target
+from lab_dqn.dqn import DeepQ, td_target
 from lab_dqn.plugin import DQN
 
 ROOT = Path(__file__).parent.parent
@@ -127,31 +127,6 @@ def test_without_exploration_it_is_greedy_and_each_copy_has_a_coin_of_its_own():
     assert dqn.act(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 0).tolist() == dqn.greedy(torch.eye(2)).tolist() == [0, 1]
     actions = learner(epsilon_end=0.5, epsilon_steps=1).act(torch.tensor([[1.0, 0.0]] * 50), 1)
     assert 0 < actions.sum() < 50
-
-
-def test_what_it_sees():
-    assert OneHot([3])(torch.tensor([2, 0])).tolist() == [[0, 0, 1], [1, 0, 0]]
-    assert OneHot([2, 3])(torch.tensor([[1, 0], [0, 2]])).tolist() == [[0, 1, 1, 0, 0], [1, 0, 0, 0, 1]]
-    assert Scale(255)(torch.tensor([[0, 51, 255]], dtype=torch.uint8)).tolist() == [[0.0, pytest.approx(0.2), 1.0]]
-    assert Scale(1)(torch.tensor([[True, False]])).tolist() == [[1.0, 0.0]]
-
-
-@pytest.mark.parametrize("space, shape, before", [
-    (spaces.Discrete(5), (5,), OneHot), (spaces.MultiDiscrete([2, 3]), (5,), OneHot),
-    (spaces.Box(-1, 1, (4,), np.float32), (4,), None), (spaces.Box(-1, 1, (2, 3), np.float64), (2, 3), None),
-    (spaces.Box(0, 255, (8, 8), np.uint8), (8, 8), Scale), (spaces.Box(-9, 9, (3,), np.int32), (3,), Scale)])
-def test_every_kind_of_observation_reaches_the_network_as_floats(space, shape, before):
-    layers, seen = features(space)
-    assert seen == shape and [type(layer) for layer in layers] == [before] * (before is not None)
-    obs = torch.as_tensor(np.stack([space.sample() for _ in range(3)]))
-    out = nn.Sequential(*layers)(obs if layers else obs.float())
-    assert out.dtype is torch.float32 and out.shape == (3, *shape) and out.abs().max() <= 9
-
-
-@pytest.mark.parametrize("space", [spaces.Dict(), spaces.MultiDiscrete([[2, 2], [2, 2]]), spaces.Text(3)])
-def test_what_it_cannot_see(space):
-    with pytest.raises(UsageError, match="dqn cannot see"):
-        features(space)
 
 
 @pytest.mark.parametrize("overrides, text", [

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
+from gymnasium.spaces import Discrete
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, smooth_l1_loss
+from torch.nn.functional import smooth_l1_loss
 
 from lab.compute import Compute
 from lab.contract import Batch, Experiment, Learner, Metrics
@@ -79,44 +79,6 @@ class DeepQ(Learner):
         return loss.detach(), q.detach().mean(), norm
 
 
-class OneHot(nn.Module):
-    """Integers as indicator vectors: [B] or [B, k] -> [B, sum of `sizes`]."""
-
-    def __init__(self, sizes: list[int]):
-        super().__init__()
-        self.sizes = sizes
-
-    def forward(self, obs: Tensor) -> Tensor:
-        columns = obs.view(len(obs), len(self.sizes)).unbind(-1)
-        return torch.cat([one_hot(column, size) for column, size in zip(columns, self.sizes, strict=True)], -1).float()
-
-
-class Scale(nn.Module):
-    """Integers or booleans as floats, divided by `largest`."""
-
-    def __init__(self, largest: int):
-        super().__init__()
-        self.largest = largest
-
-    def forward(self, obs: Tensor) -> Tensor:
-        return obs.float() / self.largest
-
-
-def features(space: Space) -> tuple[list[nn.Module], tuple[int, ...]]:
-    """What stands before the network for these observations, and the shape it then sees.
-
-    Raises UsageError for observations that have no such form.
-    """
-    if isinstance(space, Discrete):
-        return [OneHot([int(space.n)])], (int(space.n),)
-    if isinstance(space, MultiDiscrete) and len(space.shape) == 1:
-        return [OneHot(space.nvec.tolist())], (int(space.nvec.sum()),)
-    if isinstance(space, Box):
-        kind = space.dtype.kind
-        return [] if kind == "f" else [Scale(255 if space.dtype == "uint8" else 1)], space.shape
-    raise UsageError(f"dqn cannot see {space}; it needs Box, Discrete or MultiDiscrete observations")
-
-
 def row_bytes(envs: Envs) -> int:
     """Of one transition in the buffer: obs, next_obs, an action of 8 bytes and three numbers of 4."""
     return 2 * math.prod(envs.shape or ()) * np.dtype(envs.dtype).itemsize + 20
@@ -128,9 +90,8 @@ def build(cfg: DQN, world: World) -> Experiment:
         raise UsageError(f"dqn needs a Discrete action space; {envs.id} has {envs.action_space}. "
                          "Choose an environment with discrete actions, such as env=CartPole")
     world.must_fit("agent.buffer_size", cfg.buffer_size, row_bytes(envs))
-    before, shape = features(envs.observation_space)
     n_actions = int(envs.action_space.n)
-    q = nn.Sequential(*before, world.model(shape, n_actions)).to(world.compute.device)
+    q = world.net(envs.observation_space, n_actions)
     learner = DeepQ(q, n_actions, world.optimizer(q.parameters()), cfg, world.compute)
     ring = Ring(cfg.buffer_size, world.compute.device)
     sampling = Sampling(cfg.train_every, cfg.warmup, (cfg.gradient_steps, cfg.batch_size), cfg.n_steps, cfg.discount)
