@@ -1,4 +1,7 @@
-"""A checkpoint is a folder of plain data: tensors.safetensors, tree.json and their sha256. Nothing in it is code."""
+"""A checkpoint is a folder of plain data: tensors.safetensors, tree.json and their sha256. Nothing in it is code.
+
+Whatever is large and does not change stands beside the checkpoints, once for all of them: `lab.chunks`.
+"""
 
 import errno
 import json
@@ -10,60 +13,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
-import torch
 from torch import Tensor
 
+from . import chunks
+from .chunks import Chunk
 from .errors import DiskError, ResumeError
+from .plain import flatten, restore
 
 SCHEMA = 1
 FILES = ("tensors.safetensors", "tree.json")
-
-
-def flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """JSON for all but tensors and arrays, which go to `tensors`. Raises TypeError for what is not plain data."""
-    if isinstance(value, Tensor):
-        return {"tensor": store(value.detach().to("cpu", copy=True).contiguous(), path, tensors)}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.dtype.isnative and value.itemsize <= 8:
-        return {"array": [store(torch.from_numpy(np.array(value, order="C")), path, tensors), str(value.dtype)]}
-    if isinstance(value, dict):
-        if odd := [key for key in value if not (key is None or isinstance(key, int | float | str))]:
-            raise TypeError(f"{path}: the key {odd[0]!r} cannot be saved; use strings or numbers")
-        return {"dict": [[key, flatten(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
-    if isinstance(value, list | tuple):
-        items = [flatten(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]
-        return {"tuple" if isinstance(value, tuple) else "list": items}
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return {"float": str(value)}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    kind = type(value).__name__ + (f" of {value.dtype}" if isinstance(value, np.ndarray) else "")
-    raise TypeError(f"{path}: a {kind} cannot be saved; turn it into tensors, numbers or strings")
-
-
-def store(tensor: Tensor, path: str, tensors: dict[str, Tensor]) -> str:
-    """The name under which it is kept: {"a/b": x, "a": {"b": y}} makes one path of two."""
-    while path in tensors:
-        path += "'"
-    tensors[path] = tensor
-    return path
-
-
-def restore(node: Any, tensors: dict[str, Tensor]) -> Any:
-    if not isinstance(node, dict):
-        return node
-    ((kind, body),) = node.items()
-    if kind == "tensor":
-        return tensors[body]
-    if kind == "array":
-        return tensors[body[0]].numpy().astype(body[1], copy=False)
-    if kind == "float":
-        return float(body)
-    if kind == "dict":
-        return {key: restore(item, tensors) for key, item in body}
-    items = [restore(item, tensors) for item in body]
-    return tuple(items) if kind == "tuple" else items
 
 
 def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
@@ -72,13 +31,15 @@ def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
     Keeps the newest `keep`. Raises DiskError where there is no space or permission, or where the disk gives back
     something else; the older ones are untouched.
     """
-    tensors: dict[str, Tensor] = {}
-    tree = json.dumps(flatten(state, "run", tensors), allow_nan=False).encode()
+    tensors, held = dict[str, Tensor](), list[Chunk]()
+    tree = json.dumps(flatten(state, "run", tensors, held), allow_nan=False).encode()
     data = dict(zip(FILES, (safetensors.torch.save(tensors), tree), strict=True))
-    hashes = {name: sha256(body).hexdigest() for name, body in data.items()}
-    data["manifest.json"] = json.dumps({"schema": SCHEMA, "count": count, "sha256": hashes}).encode()
+    manifest = {"schema": SCHEMA, "count": count,
+                "sha256": {name: sha256(body).hexdigest() for name, body in data.items()}}
     part, final = folder / f".part-{os.getpid()}", folder / f"{count:012}"
     try:
+        manifest["chunks"] = [chunks.write(folder, chunk) for chunk in held]
+        data["manifest.json"] = json.dumps(manifest).encode()
         for left in folder.glob(".part-*"):           # of a process that was killed
             shutil.rmtree(left, ignore_errors=True)
         part.mkdir(parents=True)
@@ -94,6 +55,7 @@ def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
         raise disk_error(error, folder, need) from error
     for old in [each for each in found(folder) if each != final][keep - 1:]:
         shutil.rmtree(old, ignore_errors=True)
+    chunks.prune(folder, found(folder))
     return final
 
 
@@ -142,9 +104,9 @@ def verify(path: Path) -> dict[str, bytes]:
 
 def read(path: Path) -> dict[str, Any]:
     """The state in one checkpoint. Raises ValueError where it is damaged."""
-    data = verify(path)
+    data, held = verify(path), chunks.held(path)
     try:
-        return dict(restore(json.loads(data[FILES[1]]), safetensors.torch.load(data[FILES[0]])))
+        return dict(restore(json.loads(data[FILES[1]]), safetensors.torch.load(data[FILES[0]]), held))
     except Exception as error:        # of JSON, of safetensors or of restore: the sha256 fits, so a stranger wrote it
         raise ValueError(f"its content cannot be read ({type(error).__name__}: {error})") from None
 

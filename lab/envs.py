@@ -55,7 +55,7 @@ class Envs(Saved):
         self.envs, self.n, self.compute, self.name = [make() for _ in range(n)], n, compute, name
         self.observation_space, self.action_space = self.envs[0].observation_space, self.envs[0].action_space
         space, self.id = self.observation_space, name_of(self.envs[0])
-        self.shape, self.dtype, start = space.shape, dtype_of(space), getattr(space, "start", 0)
+        self.shape, self.dtype, start, self.stack = space.shape, dtype_of(space), getattr(space, "start", 0), 1
         self.start = start if np.any(start) else None     # integer observations count from here; ours from 0
         self.episodes, self.returns, self.lengths = [0] * n, [0.0] * n, [0] * n
         self.lost: list[int] = []                         # copies whose episode a resume could not bring back

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, equal, uint8
 
-from lab import checkpoint
+from lab import checkpoint, plain
 from lab.folder import records
 
 CLOCK = ("time/", "system/")
@@ -26,7 +26,7 @@ def differences(a: Path, b: Path) -> list[str]:
 def state(folder: Path) -> tuple[str, Any, dict[str, Tensor]]:
     """Of the newest checkpoint: its count, everything but tensors, and the tensors by name."""
     newest, tensors = checkpoint.found(folder / "checkpoints")[0], dict[str, Tensor]()
-    return newest.name, checkpoint.flatten(clockless(checkpoint.read(newest)), "", tensors), tensors
+    return newest.name, plain.flatten(clockless(checkpoint.read(newest)), "", tensors), tensors
 
 
 def lines(folder: Path) -> list[Any]:

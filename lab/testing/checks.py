@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .. import checkpoint
+from .. import checkpoint, plain
 from ..contract import Learner
 from ..host import host
 from ..runner import Budget, Runner
@@ -23,7 +23,7 @@ KILLS = (57, 98)                  # updates; a log window has 20
 
 def flat(state: Mapping[str, Any]) -> tuple[Any, dict[str, torch.Tensor]]:
     tensors: dict[str, torch.Tensor] = {}
-    return checkpoint.flatten(dict(state), "", tensors), tensors
+    return plain.flatten(dict(state), "", tensors), tensors
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,93 @@
+"""Rows of a large buffer that will not change any more: each chunk is written once, however many checkpoints hold it.
+
+A chunk is a file `<sha256>.safetensors` in the folder `chunks` beside the checkpoints, which name it in their manifest.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+import safetensors.torch
+from torch import Tensor
+
+NAME = re.compile(r"[0-9a-f]{64}")
+FOLDER = "chunks"
+
+
+class Chunk:
+    """`read` gives its tensors; `name` is the sha256 of its file once there is one."""
+
+    def __init__(self, read: Callable[[], dict[str, Tensor]], name: str = ""):
+        self.read, self.name = read, name
+
+    def __deepcopy__(self, memo: object) -> "Chunk":
+        return self               # what never changes needs no copy
+
+
+def path_of(folder: Path, name: str) -> Path:
+    return folder / FOLDER / f"{name}.safetensors"
+
+
+def write(folder: Path, chunk: Chunk) -> str:
+    """Its name, under which it stands in `folder` from now on. Raises OSError, and ValueError for a disk that errs."""
+    if chunk.name and path_of(folder, chunk.name).exists():
+        return chunk.name
+    body = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in chunk.read().items()})
+    name = sha256(body).hexdigest()
+    final = path_of(folder, name)
+    if not final.exists():
+        final.parent.mkdir(parents=True, exist_ok=True)
+        part = final.with_suffix(".part")
+        with open(part, "wb") as out:
+            out.write(body)
+            out.flush()
+            os.fsync(out.fileno())
+        verify(part, name)
+        os.rename(part, final)
+    chunk.name = name
+    return name
+
+
+def verify(path: Path, name: str) -> None:
+    """Raises ValueError, saying what is wrong, where the file is missing or altered."""
+    try:
+        with open(path, "rb") as body:
+            digest = sha256()
+            while block := body.read(2**22):
+                digest.update(block)
+    except FileNotFoundError:
+        raise ValueError(f"incomplete, the chunk {path.name} is missing") from None
+    if digest.hexdigest() != name:
+        raise ValueError(f"damaged, the content of the chunk {path.name} does not match its sha256")
+
+
+def held(checkpoint: Path) -> list[Chunk]:
+    """Those of a checkpoint, each read when it is asked for. Raises ValueError where one is missing or altered."""
+    names = names_of(checkpoint)
+    for name in names:
+        verify(path_of(checkpoint.parent, name), name)
+    return [Chunk(partial(safetensors.torch.load_file, path_of(checkpoint.parent, name)), name) for name in names]
+
+
+def names_of(checkpoint: Path) -> list[str]:
+    """Raises ValueError where the manifest is damaged."""
+    names = json.loads((checkpoint / "manifest.json").read_bytes()).get("chunks", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
+        raise ValueError("manifest.json is damaged (a chunk has no name)")
+    return names
+
+
+def prune(folder: Path, checkpoints: Iterable[Path]) -> None:
+    """Remove the files that none of these checkpoints holds, and what a write that was cut short has left."""
+    used = set[str]()
+    for checkpoint in checkpoints:
+        with suppress(OSError, ValueError, AttributeError):      # a damaged one will never be read
+            used.update(names_of(checkpoint))
+    for path in (folder / FOLDER).glob("*"):
+        if path.suffix == ".part" or path.stem not in used:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,163 @@
+"""Batches from everything seen lately. T steps, N environments, C rows, S pictures, K gradient steps, B rows."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .contract import Act, Batch, Stream
+from .envs import Envs
+from .rows import Rows
+
+
+def row_bytes(envs: Envs) -> int:
+    """What one step takes: a picture of a stack or an observation, an action, and three numbers of 4 bytes."""
+    action = max(np.dtype(envs.action_space.dtype).itemsize, 4) * math.prod(envs.action_space.shape or ())
+    obs: int = math.prod(envs.shape or ()) * np.dtype(envs.dtype).itemsize
+    return obs // envs.stack + action + 12 + (envs.stack > 1)
+
+
+class Ring(Rows):
+    """The newest steps of N environments, every observation stored once.
+
+    Row number t * N + i is step t of environment i. What follows it is row number + N; only where a time limit cut an
+    episode short is the observation that followed kept apart. Of pictures that are stacked the newest alone is stored,
+    and a stack is put together from the rows of the steps before.
+    """
+
+    def __init__(self, capacity: int, device: torch.device, n: int = 1, stack: int = 1):
+        super().__init__(capacity, device)
+        self.n, self.stack = n, stack
+        self.back = torch.arange(stack - 1, -1, -1, device=device)                              # [S] pictures back
+
+    def push(self, steps: Batch) -> None:
+        """Append steps [T, N, ...], the oldest giving way."""
+        seen = {**steps, **self.pictures(steps["obs"])} if self.stack > 1 else steps
+        rows = {name: each.flatten(0, 1) for name, each in seen.items() if name != "next_obs"}  # [T * N, ...]
+        if not self.columns:
+            self.make_room(rows)
+        before, self.pushed = self.pushed, self.pushed + len(rows["done"])
+        self.first = max(self.first, self.pushed - self.capacity)
+        at = torch.arange(max(before, self.first), self.pushed, device=self.device) % self.capacity
+        for name, column in self.columns.items():
+            column[at] = rows[name][-len(at):]
+        cut = rows["done"] > rows["terminal"]
+        if bool(cut.any()):
+            self.finals.push(before + cut.nonzero()[:, 0], steps["next_obs"].flatten(0, 1)[cut], self.first)
+
+    def pictures(self, obs: Tensor) -> dict[str, Tensor]:
+        """Of stacks [T, N, S, ...]: the newest picture of each, and its `age`: how many rows before belong to it.
+
+        At the start of an episode the stack is one picture S times: it stands for all of them.
+        """
+        still = (obs[:, :, :-1] == obs[:, :, -1:]).flatten(2).all(-1)                           # [T, N]
+        newest = torch.arange(self.pushed - self.n, self.pushed, device=self.device) % self.capacity
+        age = self.columns["age"][newest].long() if self.pushed else torch.full((self.n,), -1, device=self.device)
+        ages = list[Tensor]()
+        for row in still:
+            age = torch.where(row, 0, (age + 1).clamp(max=self.stack - 1))                      # [N]
+            ages.append(age)
+        return {"obs": obs[:, :, -1], "age": torch.stack(ages).to(torch.uint8)}
+
+    def obs(self, rows: Tensor) -> Tensor:
+        """[..., *shape] of the row numbers [...]."""
+        if self.stack == 1:
+            return self.columns["obs"][rows % self.capacity]
+        age = self.columns["age"][rows % self.capacity].long()                                  # [...]
+        pictures = rows[..., None] - self.n * torch.minimum(self.back, age[..., None])          # [..., S]
+        return self.columns["obs"][pictures % self.capacity]
+
+    def next_obs(self, rows: Tensor) -> Tensor:
+        """What followed the row numbers [...]; after a terminal state anything, since it counts for nothing."""
+        obs = self.obs(rows + self.n)
+        return self.finals.put(obs, rows) if self.finals.rows.numel() else obs
+
+
+def n_step(reward: Tensor, terminal: Tensor, done: Tensor, discount: float) -> tuple[Tensor, Tensor, Tensor]:
+    """What n steps [n, ...] come to, up to the end of their episode (Sutton & Barto 2018, eq. 7.1).
+
+    Returns their discounted reward, the discount of the value that follows (0 after a terminal step) and the index of
+    the last step taken, each [...]. A truncated episode ends the sum too, and its last state is worth its value.
+    """
+    if len(done) == 1:
+        return reward[0], discount * (1 - terminal[0]), torch.zeros_like(done[0], dtype=torch.int64)
+    going = torch.cat([torch.ones_like(done[:1]), (1 - done[:-1]).cumprod(0)])           # [n, ...] 1 while it lasts
+    power = discount ** torch.arange(len(done), device=done.device).view(-1, *[1] * (done.ndim - 1))
+    last = going.sum(0, keepdim=True).long() - 1                                            # [1, ...]
+    follows = power.expand_as(going).gather(0, last) * discount * (1 - terminal.gather(0, last))
+    return (going * power * reward).sum(0), follows[0], last[0]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How much a replay collects and draws for one update."""
+
+    every: int                    # steps of each environment before it
+    warmup: int                   # environment steps before the first
+    shape: tuple[int, int]        # K minibatches of B rows
+    n_steps: int                  # of reward in a row
+    discount: float               # per step
+
+
+class Replay(Stream):
+    """Uniform samples, [K, B, ...].
+
+    A row is obs, action, the discounted `reward` of n steps, `next_obs` after them and the `discount` of its value:
+    0 after a terminal state, whose `next_obs` is then of any other state.
+    """
+
+    saved: ClassVar[tuple[str, ...]] = ("count", "envs", "ring", "rng")
+
+    def __init__(self, envs: Envs, act: Act, ring: Ring, sampling: Sampling, rng: torch.Generator):
+        self.envs, self.act, self.ring, self.sampling, self.rng = envs, act, ring, sampling, rng
+        self.before, self.after = (ring.stack - 1) * envs.n, sampling.n_steps * envs.n      # rows that a sample needs
+        self.warmup = max(sampling.warmup, self.before + self.after + 1)
+        self.ahead = envs.n * torch.arange(sampling.n_steps, device=ring.device).view(-1, 1, 1)       # [n, 1, 1] rows
+
+    def next(self) -> Batch | None:
+        self.collect()
+        return self.sample() if self.count >= self.warmup else None
+
+    def collect(self) -> None:
+        steps = self.sampling.every
+        self.ring.push(self.envs.collect(self.act, steps, self.count))
+        self.count += steps * self.envs.n
+
+    def drawable(self) -> tuple[int, int]:
+        """The numbers of the first row whose pictures and n steps are all there, and of the one after the last."""
+        return self.ring.first + self.before, self.ring.pushed - self.after
+
+    def sample(self) -> Batch:
+        """Drawn with replacement."""
+        first, end = self.drawable()
+        rows = first + torch.randint(end - first, self.sampling.shape, generator=self.rng, device=self.ring.device)
+        return self.batch(rows)
+
+    def batch(self, rows: Tensor) -> dict[str, Tensor]:
+        """What the row numbers [K, B] and their n steps come to."""
+        ring, columns = self.ring, self.ring.columns
+        steps = (rows + self.ahead) % ring.capacity                                             # [n, K, B]
+        reward, discount, last = n_step(columns["reward"][steps], columns["terminal"][steps], columns["done"][steps],
+                                        self.sampling.discount)                                 # each [K, B]
+        return {"obs": ring.obs(rows), "action": columns["action"][steps[0]], "reward": reward, "discount": discount,
+                "next_obs": ring.next_obs(rows + last * ring.n)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """An episode that was lost ends with its last row: no return reaches across."""
+        super().load_state_dict(state)
+        for i in self.envs.lost if self.ring.pushed else ():
+            followed = torch.as_tensor(state["envs"]["obs"][i])
+            self.ring.cut(self.ring.pushed - self.ring.n + i, followed)
+
+    def metrics(self) -> dict[str, float]:
+        return self.envs.metrics()
+
+    def close(self) -> None:
+        self.envs.close()
+
+    def notes(self) -> list[str]:
+        return [self.envs.recorder.describe()]

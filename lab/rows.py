@@ -1,0 +1,104 @@
+"""The columns of a buffer of rows, each row with a number that only grows, and how a checkpoint holds them. C rows."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .chunks import Chunk
+from .contract import Batch
+from .state import Saved
+
+CHUNK = 2**22                     # bytes; a checkpoint writes only the rows after the last whole chunk anew
+
+
+class Finals(Saved):
+    """Observations that ended an episode without a terminal state, by the number of their row."""
+
+    saved = ("rows", "obs")
+
+    def __init__(self, device: torch.device):
+        self.rows, self.obs = torch.zeros(0, dtype=torch.int64, device=device), torch.zeros(0, device=device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def push(self, rows: Tensor, obs: Tensor, first: int) -> None:
+        """Add `rows` [F] with their `obs` [F, ...]; forget those before row number `first`."""
+        keep = self.rows >= first
+        held = self.obs[keep] if len(self) else obs[:0]
+        self.rows, order = torch.cat([self.rows[keep], rows]).sort()
+        self.obs = torch.cat([held, obs])[order]
+
+    def put(self, obs: Tensor, rows: Tensor) -> Tensor:
+        """`obs` [..., *shape], where a row of `rows` [...] is held the obs that is held for it."""
+        at = torch.searchsorted(self.rows, rows).clamp_(max=len(self) - 1)                      # [...]
+        hit = (self.rows[at] == rows).view(*rows.shape, *[1] * (obs.ndim - rows.ndim))
+        return torch.where(hit, self.obs[at], obs)
+
+
+class Rows(Saved):
+    """The newest `capacity` rows: number r stands at r % capacity."""
+
+    saved = ("first", "pushed", "chunks", "tail", "finals")
+
+    def __init__(self, capacity: int, device: torch.device):
+        self.capacity, self.device, self.first, self.pushed = capacity, device, 0, 0     # the oldest, and the next
+        self.columns: dict[str, Tensor] = {}            # [C, ...]
+        self.finals = Finals(device)
+        self.chunks: dict[int, Chunk] = {}              # those that are whole, by the number of their first row
+        self.tail: dict[str, Tensor] = {}               # the rows after them, at a checkpoint
+
+    def __len__(self) -> int:
+        return self.pushed - self.first
+
+    def make_room(self, rows: Batch) -> None:
+        for name in [name for name in rows if name not in self.columns]:
+            self.columns[name] = rows[name].new_zeros(self.capacity, *rows[name].shape[1:], device=self.device)
+
+    def cut(self, row: int, obs: Tensor) -> None:
+        """The episode ends with this row, without a terminal state; `obs` [*shape] followed it."""
+        at = row % self.capacity
+        if not bool(self.columns["done"][at]):
+            self.columns["done"][at] = 1
+            self.finals.push(torch.tensor([row], device=self.device), obs[None].to(self.device), self.first)
+            self.chunks = {start: chunk for start, chunk in self.chunks.items() if start + self.starts().step <= row}
+
+    def starts(self) -> range:
+        """The first rows of all whole chunks, by number; none where the whole buffer is smaller than one."""
+        size = max(CHUNK // sum(ring[0].nbytes for ring in self.columns.values()), 1) if self.columns else 1
+        whole = size <= self.capacity
+        return range(self.first - self.first % size, self.pushed - self.pushed % size if whole else 0, size)
+
+    def read(self, begin: int, end: int) -> dict[str, Tensor]:
+        """The rows of these numbers."""
+        at = torch.arange(begin, end, device=self.device) % self.capacity
+        return {name: ring[at] for name, ring in self.columns.items()}
+
+    def write(self, begin: int, rows: Mapping[str, Tensor]) -> None:
+        """Put rows back, from number `begin` on, those that are still held."""
+        end = begin + len(rows["done"])
+        skip = min(max(self.first - begin, 0), end - begin)
+        self.make_room(rows)
+        at = torch.arange(begin + skip, end, device=self.device) % self.capacity
+        for name, ring in self.columns.items():
+            ring[at] = rows[name][skip:].to(self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        starts = self.starts()
+        self.chunks = {at: self.chunks.get(at) or Chunk(partial(self.read, at, at + starts.step)) for at in starts}
+        self.tail = self.read(max(self.first, starts.stop), self.pushed)
+        return super().state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """A smaller buffer than the one that was saved keeps the newest rows."""
+        self.columns, self.chunks, self.tail, self.finals = {}, {}, {}, Finals(self.device)
+        super().load_state_dict(state)
+        self.first = max(self.first, self.pushed - self.capacity)
+        for at, chunk in sorted(self.chunks.items()):
+            self.write(at, chunk.read())
+        if self.pushed:
+            self.write(self.pushed - len(self.tail["done"]), self.tail)
+        self.tail = {}

@@ -1,0 +1,86 @@
+"""Puts the agents together: environments, a network with its head, the learner and its replay."""
+
+from gymnasium.spaces import Discrete
+from torch import nn
+
+from lab.contract import Experiment
+from lab.envs import Envs
+from lab.errors import UsageError
+from lab.nn import width
+from lab.priorities import Prioritised, Priority
+from lab.replay import Replay, Ring, Sampling, row_bytes
+from lab.world import World
+
+from .distributional import Categorical, ImplicitQuantiles, Quantiles
+from .dqn import DeepQ
+from .heads import Dueling, Implicit, noisy
+from .plugin import C51, DQN, IQN, QRDQN
+
+
+def discrete(world: World, envs: Envs) -> int:
+    """The number of actions. Raises UsageError where they cannot be counted."""
+    if not isinstance(envs.action_space, Discrete):
+        raise UsageError(f"{world.cfg.agent.name} needs a Discrete action space; {envs.id} has {envs.action_space}. "
+                         "Choose an environment with discrete actions, such as env=CartPole, or an agent for "
+                         "continuous ones, such as +agent=ppo")
+    return int(envs.action_space.n)
+
+
+def network(cfg: DQN, world: World, envs: Envs, atoms: int | None = None) -> nn.Module:
+    """[B, ...] -> [B, A], or [B, A, Z] with `atoms`."""
+    space, n_actions = envs.observation_space, discrete(world, envs)
+    if cfg.dueling:
+        body = world.net(space)
+        net = nn.Sequential(body, Dueling(width(body, space), n_actions, atoms, cfg.dueling_hidden))
+    elif atoms is None:
+        net = nn.Sequential(world.net(space, n_actions))
+    else:
+        net = nn.Sequential(world.net(space, n_actions * atoms), nn.Unflatten(-1, (n_actions, atoms)))
+    return finished(net, cfg, world)
+
+
+def implicit(cfg: IQN, world: World, envs: Envs) -> nn.Module:
+    """[B, ...] -> [B, A, N]"""
+    space, n_actions = envs.observation_space, discrete(world, envs)
+    body = world.net(space)
+    features = width(body, space)
+    head = Dueling(features, n_actions, None, cfg.dueling_hidden) if cfg.dueling else nn.Linear(features, n_actions)
+    return finished(nn.Sequential(body, Implicit(features, head, cfg.samples)), cfg, world)
+
+
+def finished(net: nn.Module, cfg: DQN, world: World) -> nn.Module:
+    return (noisy(net, cfg.sigma) if cfg.noisy else net).to(world.compute.device)
+
+
+def experiment(cfg: DQN, world: World, envs: Envs, kind: type[DeepQ], q: nn.Module) -> Experiment:
+    device, rng = world.compute.device, world.compute.rng("replay")
+    world.must_fit("agent.buffer_size", cfg.buffer_size, row_bytes(envs))
+    ring = Ring(cfg.buffer_size, device, envs.n, envs.stack)
+    sampling = Sampling(cfg.train_every, cfg.warmup, (cfg.gradient_steps, cfg.batch_size), cfg.n_steps, cfg.discount)
+    learner = kind(q, discrete(world, envs), world.optimizer(q.parameters()), cfg, world.compute)
+    if not cfg.priority:
+        return Experiment(learner, Replay(envs, learner.act, ring, sampling, rng), policy=learner.greedy)
+    priority = Priority(cfg.priority, cfg.importance, cfg.importance_steps)
+    stream = Prioritised(envs, learner.act, ring, sampling, rng, priority)
+    learner.report = stream.report
+    return Experiment(learner, stream, policy=learner.greedy)
+
+
+def dqn(cfg: DQN, world: World) -> Experiment:
+    envs = world.envs(cfg.num_envs)
+    return experiment(cfg, world, envs, DeepQ, network(cfg, world, envs))
+
+
+def c51(cfg: C51, world: World) -> Experiment:
+    envs = world.envs(cfg.num_envs)
+    return experiment(cfg, world, envs, Categorical, network(cfg, world, envs, cfg.atoms))
+
+
+def qr_dqn(cfg: QRDQN, world: World) -> Experiment:
+    envs = world.envs(cfg.num_envs)
+    return experiment(cfg, world, envs, Quantiles, network(cfg, world, envs, cfg.quantiles))
+
+
+def iqn(cfg: IQN, world: World) -> Experiment:
+    envs = world.envs(cfg.num_envs)
+    return experiment(cfg, world, envs, ImplicitQuantiles, implicit(cfg, world, envs))
