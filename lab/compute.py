@@ -29,7 +29,7 @@ class Compute:
 
     def __init__(self, cfg: ComputeConfig, seed: int = 0):
         self.device, self.precision, self.jit_mode, self.seed = choose_device(cfg.device), cfg.precision, cfg.jit, seed
-        self.threads, self.at_hand = cfg.threads, self.device.type == "cpu" and cfg.jit == "eager"
+        self.threads, self.at_hand = cfg.threads, self.device.type == "cpu"
         if self.jit_mode == "graph" and self.device.type != "cuda":
             raise UsageError(f"compute.jit=graph needs a CUDA device, this run is on {self.device}; "
                              "use eager or compile")
@@ -37,6 +37,7 @@ class Compute:
             raise UsageError(f"compute.precision=bf16: {self.device} has no bfloat16 arithmetic; use fp32 or auto")
         self.skipped = torch.zeros((), device=self.device)      # steps not taken: loss or gradient was not finite
         self.now: Callable[[], int] = int                       # the update in progress; the runner says which
+        self.due: tuple[Tensor, torch.optim.Optimizer, float, Tensor] | None = None     # a step not yet taken
         self.first_skipped: int | None = None                   # the update of the first of them, where known at once
         if self.device.type == "cuda":
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -62,17 +63,24 @@ class Compute:
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
-    def minimize(self, loss: Tensor, optimizer: torch.optim.Optimizer, clip: float = float("inf")) -> Tensor:
+    def minimize(self, loss: Tensor, optimizer: torch.optim.Optimizer, clip: float = float("inf"),
+                 norm: Tensor | None = None) -> Tensor:
         """One step down `loss`; returns the norm of the gradient before it is clipped to `clip`, a 0-d tensor.
 
-        Where the loss or the norm is not finite the step is skipped, on the device, and counted in `skipped`.
+        Where the loss or the norm is not finite the step is skipped, on the device, and counted in `skipped`. With
+        `norm` the gradients are there already.
         """
         parameters = list(chain.from_iterable(map(itemgetter("params"), optimizer.param_groups)))
-        for parameter in parameters:          # what zero_grad does, without its bookkeeping
-            parameter.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
+        if norm is None:
+            for parameter in parameters:      # what zero_grad does, without its bookkeeping
+                parameter.grad = None
+            loss.backward()  # type: ignore[no-untyped-call]
         grads = [p.grad for p in parameters if p.grad is not None]
-        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        if torch.compiler.is_compiling():     # the rest of the step is taken outside the graph
+            norm = torch.stack([grad.square().sum() for grad in grads]).sum().sqrt()
+            self.due = loss.detach(), optimizer, clip, norm
+            return norm
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))) if norm is None else norm
         both = loss.detach() + norm
         if not self.at_hand and getattr(optimizer, "_step_supports_amp_scaling", False):
             fused = cast(Any, optimizer)      # skips and rescales in its own kernel
@@ -99,18 +107,24 @@ class Compute:
             return 2**63
 
     def jit(self, function: Function) -> Function:
-        """Speed up a function of tensors; no autograd graph may leave it, so: one optimizer step, one function."""
+        """Speed up a function of tensors with one `minimize` or none, whose step is taken when the function returns."""
         if self.jit_mode == "eager":
             return function
-        if self.jit_mode == "compile":
-            return cast(Function, torch.compile(function))
-        graph = torch.compile(function, mode="reduce-overhead")
+        torch._dynamo.config.trace_autograd_ops = True        # the forward pass and its gradient are one graph
+        graph = torch.compile(function, mode="reduce-overhead" if self.jit_mode == "graph" else None)
 
-        def replay(*args: Any) -> Any:      # the next replay overwrites the outputs: hand out copies
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-            return tree_map_only(Tensor, torch.clone, graph(*args))
+        def compiled(*args: Any) -> Any:
+            if self.jit_mode == "graph":      # the next replay overwrites the outputs: hand out copies
+                torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+                out = tree_map_only(Tensor, torch.clone, graph(*args))
+            else:
+                out = graph(*args)
+            if self.due is not None:
+                due, self.due = self.due, None
+                self.minimize(*due)
+            return out
 
-        return cast(Function, replay)
+        return cast(Function, compiled)
 
     def describe(self) -> dict[str, Any]:
         """What the bits of a run depend on; recorded with every start and compared on resume."""

@@ -96,23 +96,24 @@ class Prioritised(Replay):
         self.highest = torch.ones((), dtype=torch.float64, device=ring.device)
         self.low, self.high = 0, 0                      # row numbers in the tree
 
-    def collect(self) -> None:
-        super().collect()
-        low, high = self.drawable()
-        self.tree[self.leaves(self.low, min(low, self.high))] = 0.0
-        self.tree[self.leaves(max(self.high, low), high)] = self.highest
-        self.low, self.high = low, max(high, low)
-
-    def leaves(self, begin: int, end: int) -> Tensor:
-        return torch.arange(begin, max(begin, end), device=self.ring.device) % self.ring.capacity
-
     def sample(self) -> Batch:
+        self.renew()
         plan, tree, newest = self.priority, self.tree, self.ring.pushed - 1
         leaf = tree.draw(self.sampling.shape, self.rng)                                         # [K, B]
         beta = plan.importance + (1 - plan.importance) * min(self.count / plan.steps, 1.0)
         weight = (tree[leaf] / tree.total) ** -beta                                             # [K, B]
         weight = (weight / weight.amax(-1, keepdim=True)).float()
         return {**self.batch(newest - (newest - leaf) % self.ring.capacity), "weight": weight, "leaf": leaf}
+
+    def renew(self) -> None:
+        """Rows whose steps have come can be drawn now, those that are overwritten no longer."""
+        low, high = self.ring.first + self.before, self.ring.pushed - self.after
+        self.tree[self.leaves(self.low, min(low, self.high))] = 0.0
+        self.tree[self.leaves(max(self.high, low), high)] = self.highest
+        self.low, self.high = low, max(high, low)
+
+    def leaves(self, begin: int, end: int) -> Tensor:
+        return torch.arange(begin, max(begin, end), device=self.ring.device) % self.ring.capacity
 
     def report(self, leaf: Tensor, error: Tensor) -> None:
         """`error` [K, B] of the rows that a batch gave the leaves [K, B]; where one came twice the last holds."""

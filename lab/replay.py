@@ -42,9 +42,10 @@ class Ring(Rows):
             self.make_room(rows)
         before, self.pushed = self.pushed, self.pushed + len(rows["done"])
         self.first = max(self.first, self.pushed - self.capacity)
-        at = torch.arange(max(before, self.first), self.pushed, device=self.device) % self.capacity
+        new, begin, end = max(self.first - before, 0), before % self.capacity, self.pushed % self.capacity
+        at = slice(begin, end) if begin < end and not new else self.places(before + new, self.pushed)
         for name, column in self.columns.items():
-            column[at] = rows[name][-len(at):]
+            column[at] = rows[name][new:]
         cut = rows["done"] > rows["terminal"]
         if bool(cut.any()):
             self.finals.push(before + cut.nonzero()[:, 0], steps["next_obs"].flatten(0, 1)[cut], self.first)
@@ -63,18 +64,11 @@ class Ring(Rows):
             ages.append(age)
         return {"obs": obs[:, :, -1], "age": torch.stack(ages).to(torch.uint8)}
 
-    def obs(self, rows: Tensor) -> Tensor:
-        """[..., *shape] of the row numbers [...]."""
-        if self.stack == 1:
-            return self.columns["obs"][rows % self.capacity]
+    def stacks(self, rows: Tensor) -> Tensor:
+        """[..., S, *picture] of the row numbers [...]."""
         age = self.columns["age"][rows % self.capacity].long()                                  # [...]
         pictures = rows[..., None] - self.n * torch.minimum(self.back, age[..., None])          # [..., S]
         return self.columns["obs"][pictures % self.capacity]
-
-    def next_obs(self, rows: Tensor) -> Tensor:
-        """What followed the row numbers [...]; after a terminal state anything, since it counts for nothing."""
-        obs = self.obs(rows + self.n)
-        return self.finals.put(obs, rows) if self.finals.rows.numel() else obs
 
 
 def n_step(reward: Tensor, terminal: Tensor, done: Tensor, discount: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -119,23 +113,16 @@ class Replay(Stream):
         self.ahead = envs.n * torch.arange(sampling.n_steps, device=ring.device).view(-1, 1, 1)       # [n, 1, 1] rows
 
     def next(self) -> Batch | None:
-        self.collect()
-        return self.sample() if self.count >= self.warmup else None
-
-    def collect(self) -> None:
         steps = self.sampling.every
         self.ring.push(self.envs.collect(self.act, steps, self.count))
         self.count += steps * self.envs.n
-
-    def drawable(self) -> tuple[int, int]:
-        """The numbers of the first row whose pictures and n steps are all there, and of the one after the last."""
-        return self.ring.first + self.before, self.ring.pushed - self.after
+        return self.sample() if self.count >= self.warmup else None
 
     def sample(self) -> Batch:
-        """Drawn with replacement."""
-        first, end = self.drawable()
-        rows = first + torch.randint(end - first, self.sampling.shape, generator=self.rng, device=self.ring.device)
-        return self.batch(rows)
+        """Drawn with replacement from the rows whose pictures and n steps are all there."""
+        first, end = self.ring.first + self.before, self.ring.pushed - self.after
+        return self.batch(first + torch.randint(end - first, self.sampling.shape, generator=self.rng,
+                                                device=self.ring.device))
 
     def batch(self, rows: Tensor) -> dict[str, Tensor]:
         """What the row numbers [K, B] and their n steps come to."""
@@ -143,8 +130,14 @@ class Replay(Stream):
         steps = (rows + self.ahead) % ring.capacity                                             # [n, K, B]
         reward, discount, last = n_step(columns["reward"][steps], columns["terminal"][steps], columns["done"][steps],
                                         self.sampling.discount)                                 # each [K, B]
-        return {"obs": ring.obs(rows), "action": columns["action"][steps[0]], "reward": reward, "discount": discount,
-                "next_obs": ring.next_obs(rows + last * ring.n)}
+        ends = rows + last * ring.n
+        pairs = torch.stack([rows, ends + ring.n])                                              # [2, K, B]
+        seen = columns["obs"][pairs % ring.capacity] if ring.stack == 1 else ring.stacks(pairs)
+        obs, next_obs = seen[0], seen[1]                                                        # [K, B, ...]
+        if ring.finals.rows.numel():
+            next_obs = ring.finals.put(next_obs, ends)
+        return {"obs": obs, "action": columns["action"][steps[0]], "reward": reward, "discount": discount,
+                "next_obs": next_obs}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """An episode that was lost ends with its last row: no return reaches across."""

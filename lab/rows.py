@@ -72,9 +72,13 @@ class Rows(Saved):
         whole = size <= self.capacity
         return range(self.first - self.first % size, self.pushed - self.pushed % size if whole else 0, size)
 
+    def places(self, begin: int, end: int) -> Tensor:
+        """Where the rows of these numbers stand."""
+        return torch.arange(begin, end, device=self.device) % self.capacity
+
     def read(self, begin: int, end: int) -> dict[str, Tensor]:
         """The rows of these numbers."""
-        at = torch.arange(begin, end, device=self.device) % self.capacity
+        at = self.places(begin, end)
         return {name: ring[at] for name, ring in self.columns.items()}
 
     def write(self, begin: int, rows: Mapping[str, Tensor]) -> None:
@@ -82,7 +86,7 @@ class Rows(Saved):
         end = begin + len(rows["done"])
         skip = min(max(self.first - begin, 0), end - begin)
         self.make_room(rows)
-        at = torch.arange(begin + skip, end, device=self.device) % self.capacity
+        at = self.places(begin + skip, end)
         for name, ring in self.columns.items():
             ring[at] = rows[name][skip:].to(self.device)
 

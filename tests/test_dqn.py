@@ -19,8 +19,7 @@ from lab.config import ComputeConfig
 from lab.errors import UsageError
 from lab.runner import Budget, Periods, Runner
 from lab.testing import maker
-from lab_dqn.dqn import DeepQ
-from lab_dqn.maths import td_target
+from lab_dqn.dqn import DeepQ, td_target
 from lab_dqn.plugin import DQN
 
 ROOT = Path(__file__).parent.parent

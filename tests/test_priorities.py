@@ -82,8 +82,9 @@ def test_rows_can_be_drawn_from_when_their_steps_are_there_until_they_are_overwr
     at = stream(n_steps=n_steps, copies=copies)
     for _ in range(15):
         at.next()
-        first, end = at.drawable()
-        assert inside(at) == list(range(first, max(first, end))) and at.ring.pushed - end == n_steps * copies
+        at.renew()
+        first, end = at.ring.first, at.ring.pushed - n_steps * copies
+        assert inside(at) == list(range(first, max(first, end)))
     batch = next_batch(at)
     assert torch.equal(batch["obs"][..., 0] % 100, at.ring.columns["obs"][batch["leaf"], 0] % 100)
 

@@ -29,9 +29,15 @@ def held(buffer):
     at = rows % buffer.capacity
     assert torch.equal(buffer.columns["action"][at], rows)
     assert torch.equal(buffer.columns["reward"][at] * 8, rows.float())
-    assert torch.equal(buffer.obs(rows), torch.stack([rows, -rows], 1))
+    assert torch.equal(buffer.columns["obs"][at], torch.stack([rows, -rows], 1))
     assert len(buffer) == len(rows)
     return rows.tolist()
+
+
+def followed(buffer, rows):
+    """The observations after them, as a replay reads them."""
+    obs = buffer.columns["obs"][(rows + buffer.n) % buffer.capacity]
+    return buffer.finals.put(obs, rows) if len(buffer.finals) else obs
 
 
 @pytest.mark.parametrize("pushes, left", [
@@ -53,7 +59,7 @@ def test_what_follows_a_row_is_the_next_row_of_its_copy_or_what_ended_its_episod
     buffer.push(steps(0, 3, ends=(4,), copies=3))
     buffer.push(steps(9, 2, ends=(9,), copies=3))
     rows = torch.tensor([[3, 4, 5], [9, 10, 11]])
-    assert buffer.next_obs(rows)[..., 0].tolist() == [[6, 1004, 8], [1009, 13, 14]]
+    assert followed(buffer, rows)[..., 0].tolist() == [[6, 1004, 8], [1009, 13, 14]]
     buffer.push(steps(15, 2, copies=3))
     assert buffer.finals.rows.tolist() == [4, 9] and buffer.first == 9
     buffer.push(steps(21, 1, ends=(22,), copies=3))
@@ -66,7 +72,7 @@ def test_an_episode_that_was_lost_ends_with_its_last_row():
     buffer.cut(6, torch.tensor([77, -77]))
     buffer.cut(7, torch.tensor([99, -99]))              # it had ended already
     buffer.push(steps(8, 1, copies=2))
-    assert buffer.next_obs(torch.tensor([4, 5, 6, 7]))[:, 0].tolist() == [6, 7, 77, 1007]
+    assert followed(buffer, torch.tensor([4, 5, 6, 7]))[:, 0].tolist() == [6, 7, 77, 1007]
     assert buffer.columns["done"][:10].tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 0, 0]
 
 
@@ -98,7 +104,7 @@ def test_stacks_are_put_together_from_single_pictures(copies):
         buffer.push({"obs": obs[part], "action": zeros[part], "reward": zeros[part], "terminal": zeros[part],
                      "done": zeros[part], "next_obs": obs[part]})
         rows = torch.arange(buffer.first + 3 * copies if buffer.first else 0, buffer.pushed)
-        assert torch.equal(buffer.obs(rows), obs.flatten(0, 1)[rows])
+        assert torch.equal(buffer.stacks(rows), obs.flatten(0, 1)[rows])
     assert buffer.columns["obs"].shape == (14 * copies, 2, 2)
 
 
@@ -218,7 +224,7 @@ def test_an_end_that_is_put_into_a_chunk_is_saved_with_it(tmp_path, small_chunks
     checkpoint.write(tmp_path, 2, buffer.state_dict(), 2)
     other.load_state_dict(checkpoint.newest(tmp_path, print)[1])
     other.push(steps(20, 1))
-    assert other.columns["done"][19] == 1 and other.next_obs(torch.tensor([19])).tolist() == [[7, -7]]
+    assert other.columns["done"][19] == 1 and followed(other, torch.tensor([19])).tolist() == [[7, -7]]
 
 
 def test_a_state_is_plain_data():

@@ -11,9 +11,9 @@ from lab.priorities import Prioritised, Priority
 from lab.replay import Replay, Ring, Sampling, row_bytes
 from lab.world import World
 
-from .distributional import Categorical, ImplicitQuantiles, Quantiles
+from .distributional import Atoms, Categorical, Drawn, Fractions, Implicit, Quantiles
 from .dqn import DeepQ
-from .heads import Dueling, Implicit, noisy
+from .heads import Dueling, noisy
 from .plugin import C51, DQN, IQN, QRDQN
 
 
@@ -33,10 +33,10 @@ def network(cfg: DQN, world: World, envs: Envs, atoms: int | None = None) -> nn.
         body = world.net(space)
         net = nn.Sequential(body, Dueling(width(body, space), n_actions, atoms, cfg.dueling_hidden))
     elif atoms is None:
-        net = nn.Sequential(world.net(space, n_actions))
+        net = world.net(space, n_actions)
     else:
         net = nn.Sequential(world.net(space, n_actions * atoms), nn.Unflatten(-1, (n_actions, atoms)))
-    return finished(net, cfg, world)
+    return noisy(net, cfg.sigma) if cfg.noisy else net
 
 
 def implicit(cfg: IQN, world: World, envs: Envs) -> nn.Module:
@@ -45,11 +45,8 @@ def implicit(cfg: IQN, world: World, envs: Envs) -> nn.Module:
     body = world.net(space)
     features = width(body, space)
     head = Dueling(features, n_actions, None, cfg.dueling_hidden) if cfg.dueling else nn.Linear(features, n_actions)
-    return finished(nn.Sequential(body, Implicit(features, head, cfg.samples)), cfg, world)
-
-
-def finished(net: nn.Module, cfg: DQN, world: World) -> nn.Module:
-    return (noisy(net, cfg.sigma) if cfg.noisy else net).to(world.compute.device)
+    net = nn.Sequential(body, Implicit(features, head, cfg.samples))
+    return noisy(net, cfg.sigma) if cfg.noisy else net
 
 
 def experiment(cfg: DQN, world: World, envs: Envs, kind: type[DeepQ], q: nn.Module) -> Experiment:
@@ -57,6 +54,7 @@ def experiment(cfg: DQN, world: World, envs: Envs, kind: type[DeepQ], q: nn.Modu
     world.must_fit("agent.buffer_size", cfg.buffer_size, row_bytes(envs))
     ring = Ring(cfg.buffer_size, device, envs.n, envs.stack)
     sampling = Sampling(cfg.train_every, cfg.warmup, (cfg.gradient_steps, cfg.batch_size), cfg.n_steps, cfg.discount)
+    q = q.to(device)
     learner = kind(q, discrete(world, envs), world.optimizer(q.parameters()), cfg, world.compute)
     if not cfg.priority:
         return Experiment(learner, Replay(envs, learner.act, ring, sampling, rng), policy=learner.greedy)
@@ -73,14 +71,15 @@ def dqn(cfg: DQN, world: World) -> Experiment:
 
 def c51(cfg: C51, world: World) -> Experiment:
     envs = world.envs(cfg.num_envs)
-    return experiment(cfg, world, envs, Categorical, network(cfg, world, envs, cfg.atoms))
+    return experiment(cfg, world, envs, Categorical,
+                      Atoms(network(cfg, world, envs, cfg.atoms), cfg.v_min, cfg.v_max, cfg.atoms))
 
 
 def qr_dqn(cfg: QRDQN, world: World) -> Experiment:
     envs = world.envs(cfg.num_envs)
-    return experiment(cfg, world, envs, Quantiles, network(cfg, world, envs, cfg.quantiles))
+    return experiment(cfg, world, envs, Quantiles, Fractions(network(cfg, world, envs, cfg.quantiles)))
 
 
 def iqn(cfg: IQN, world: World) -> Experiment:
     envs = world.envs(cfg.num_envs)
-    return experiment(cfg, world, envs, ImplicitQuantiles, implicit(cfg, world, envs))
+    return experiment(cfg, world, envs, Quantiles, Drawn(implicit(cfg, world, envs)))

@@ -1,4 +1,4 @@
-"""What stands after the features of a Q-network. B rows, F features, A actions, Z atoms or quantiles, N samples."""
+"""What stands after the features of a Q-network. B rows, F features, A actions, Z atoms or quantiles."""
 
 import math
 from collections.abc import Iterator
@@ -82,32 +82,6 @@ def stream(features: int, outputs: int, hidden: int, shape: tuple[int, ...]) -> 
     before: list[nn.Module] = [nn.Linear(features, hidden), nn.ReLU()] if hidden else []
     last = nn.Linear(hidden or features, math.prod(shape))
     return nn.Sequential(*before, last, *([nn.Unflatten(-1, shape)] if len(shape) > 1 else []))
-
-
-class Implicit(Chance):
-    """Quantiles at random fractions tau (Dabney et al. 2018b, eq. 4): [B, F] -> [B, A, N].
-
-    `head` maps [B, N, F] to [B, N, A].
-    """
-
-    def __init__(self, features: int, head: nn.Module, samples: int, cosines: int = 64):
-        super().__init__()
-        self.embed, self.head, self.samples = nn.Linear(cosines, features), head, samples
-        self.register_buffer("waves", math.pi * torch.arange(cosines).float(), persistent=False)
-        self.calm()
-
-    def draw(self, rng: Generator, rows: int, noises: int) -> None:
-        self.tau = torch.rand(rows, self.samples, generator=rng, device=rng.device)         # [B, N]
-
-    def calm(self) -> None:
-        """In the middle of 32 equal parts."""
-        self.tau = ((torch.arange(32) + 0.5) / 32)[None]                                    # [1, 32]
-
-    def forward(self, features: Tensor) -> Tensor:
-        tau = self.tau.to(features.device)
-        phi = self.embed(torch.cos(tau[..., None] * self.waves)).relu()                     # [B, N, F]
-        out: Tensor = self.head(features[:, None] * phi)                                    # [B, N, A]
-        return out.transpose(1, 2)                                                          # [B, A, N]
 
 
 def chances(net: nn.Module) -> Iterator[Chance]:

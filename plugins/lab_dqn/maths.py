@@ -5,18 +5,9 @@ from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
 
-def td_target(reward: Tensor, discount: Tensor, next_value: Tensor) -> Tensor:
-    """The return in reward units (Mnih et al. 2015, algorithm 1); all tensors have one shape.
-
-    `discount` is 0 after a terminal state, which has no future; a truncated episode is not terminal.
-    """
-    return reward + discount * next_value
-
-
 def taken(out: Tensor, action: Tensor) -> Tensor:
-    """Of what a network says of every action, [B, A] or [B, A, Z], that of `action` [B]: [B] or [B, Z]."""
-    index = action.view(-1, *[1] * (out.ndim - 1)).expand(-1, 1, *out.shape[2:])
-    return out.gather(1, index)[:, 0]
+    """Of what a network says of every action, [B, A, Z], that of `action` [B]: [B, Z]."""
+    return out.gather(1, action[:, None, None].expand(-1, 1, out.shape[-1]))[:, 0]
 
 
 def huber(error: Tensor, delta: float) -> Tensor:
@@ -67,17 +58,3 @@ def unscale(value: Tensor, epsilon: float = 1e-3) -> Tensor:
     """The inverse of `rescale`."""
     root = (1 + 4 * epsilon * (value.abs() + 1 + epsilon)).sqrt()
     return value.sign() * (((root - 1) / (2 * epsilon)).square() - 1)
-
-
-def lambda_returns(reward: Tensor, discount: Tensor, next_value: Tensor, done: Tensor, decay: float) -> Tensor:
-    """Q(lambda) [T, N] (Peng & Williams 1996; Gallici et al. 2024, eq. 9), `discount` 0 after a terminal state.
-
-    `next_value` [T, N] is that of the best action in the next state; the last step, and the last of an episode, end
-    with it.
-    """
-    returns, ahead = [], next_value[-1]
-    for t in range(len(reward) - 1, -1, -1):
-        mixed = torch.where(done[t] > 0, next_value[t], (1 - decay) * next_value[t] + decay * ahead)
-        ahead = reward[t] + discount[t] * mixed                                             # [N]
-        returns.append(ahead)
-    return torch.stack(returns[::-1])
