@@ -42,14 +42,14 @@ class Finals(Saved):
 class Rows(Saved):
     """The newest `capacity` rows: number r stands at r % capacity."""
 
-    saved = ("first", "pushed", "chunks", "tail", "finals")
+    saved = ("pushed", "head", "chunks", "tail", "finals")
 
     def __init__(self, capacity: int, device: torch.device):
         self.capacity, self.device, self.first, self.pushed = capacity, device, 0, 0     # the oldest, and the next
         self.columns: dict[str, Tensor] = {}            # [C, ...]
         self.finals = Finals(device)
         self.chunks: dict[int, Chunk] = {}              # those that are whole, by the number of their first row
-        self.tail: dict[str, Tensor] = {}               # the rows after them, at a checkpoint
+        self.head, self.tail = dict[str, Tensor](), dict[str, Tensor]()       # the rows around them, at a checkpoint
 
     def __len__(self) -> int:
         return self.pushed - self.first
@@ -68,41 +68,52 @@ class Rows(Saved):
 
     def starts(self) -> range:
         """The first rows of all whole chunks, by number; none where the whole buffer is smaller than one."""
-        size = max(CHUNK // sum(ring[0].nbytes for ring in self.columns.values()), 1) if self.columns else 1
-        whole = size <= self.capacity
-        return range(self.first - self.first % size, self.pushed - self.pushed % size if whole else 0, size)
+        size = max(CHUNK // sum(column[0].nbytes for column in self.columns.values()), 1) if self.columns else 1
+        if size > self.capacity:
+            return range(self.first, self.first, size)
+        begin = min(-(-self.first // size) * size, self.pushed)
+        return range(begin, max(self.pushed // size * size, begin), size)
 
     def places(self, begin: int, end: int) -> Tensor:
         """Where the rows of these numbers stand."""
         return torch.arange(begin, end, device=self.device) % self.capacity
 
     def read(self, begin: int, end: int) -> dict[str, Tensor]:
-        """The rows of these numbers."""
+        """The rows of these numbers, in the order of the columns' names."""
         at = self.places(begin, end)
-        return {name: ring[at] for name, ring in self.columns.items()}
+        return {name: self.columns[name][at] for name in sorted(self.columns)}
 
-    def write(self, begin: int, rows: Mapping[str, Tensor]) -> None:
-        """Put rows back, from number `begin` on, those that are still held."""
-        end = begin + len(rows["done"])
-        skip = min(max(self.first - begin, 0), end - begin)
+    def write(self, begin: int, rows: Batch) -> None:
+        """Put rows back, from number `begin` on, those that a buffer of this size can hold."""
         self.make_room(rows)
-        at = self.places(begin + skip, end)
-        for name, ring in self.columns.items():
-            ring[at] = rows[name][skip:].to(self.device)
+        end = begin + length(rows)
+        skip = min(max(self.pushed - self.capacity - begin, 0), end - begin)
+        for name, row in rows.items():
+            self.columns[name][self.places(begin + skip, end)] = row[skip:].to(self.device)
 
     def state_dict(self) -> dict[str, Any]:
-        starts = self.starts()
-        self.chunks = {at: self.chunks.get(at) or Chunk(partial(self.read, at, at + starts.step)) for at in starts}
-        self.tail = self.read(max(self.first, starts.stop), self.pushed)
+        whole = self.starts()
+        self.chunks = {at: self.chunks.get(at) or Chunk(partial(self.read, at, at + whole.step)) for at in whole}
+        self.head, self.tail = self.read(self.first, whole.start), self.read(whole.stop, self.pushed)
         return super().state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """A smaller buffer than the one that was saved keeps the newest rows."""
-        self.columns, self.chunks, self.tail, self.finals = {}, {}, {}, Finals(self.device)
+        self.columns, self.head, self.chunks, self.tail, self.finals = {}, {}, {}, {}, Finals(self.device)
         super().load_state_dict(state)
-        self.first = max(self.first, self.pushed - self.capacity)
-        for at, chunk in sorted(self.chunks.items()):
-            self.write(at, chunk.read())
-        if self.pushed:
-            self.write(self.pushed - len(self.tail["done"]), self.tail)
-        self.tail = {}
+        begin = self.pushed - length(self.tail)
+        self.write(begin, self.tail)
+        sizes = set[int]()
+        for at, chunk in self.chunks.items():
+            rows = chunk.read()
+            sizes.add(length(rows))
+            self.write(at, rows)
+        begin = min([begin, *self.chunks]) - length(self.head)
+        self.write(begin, self.head)
+        self.first, self.head, self.tail = max(begin, self.pushed - self.capacity), {}, {}
+        if sizes != {self.starts().step}:               # written by a lab with chunks of another size
+            self.chunks = {}
+
+
+def length(rows: Batch) -> int:
+    return len(next(iter(rows.values()), ()))

@@ -231,4 +231,4 @@ def test_a_state_is_plain_data():
     buffer = Ring(8, CPU)
     buffer.push(steps(0, 20))
     state = pack(buffer)
-    assert set(state) == set(Ring.saved) and np.isscalar(state["first"])
+    assert set(state) == set(Ring.saved) and np.isscalar(state["pushed"])
