@@ -1,0 +1,64 @@
+"""The formulas of proximal policy optimisation, as pure functions. T steps, N environments, B rows, A actions."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from lab.rollouts import lambda_return
+
+
+def gae(reward: Tensor, value: Tensor, next_value: Tensor, terminal: Tensor, done: Tensor, discount: float,
+        lambda_: float) -> Tensor:
+    """Generalised advantage estimates in reward units; all tensors are [T, N] (Schulman et al. 2016, eq. 16).
+
+    Their sum of discounted errors is the lambda-return minus the value, since `next_value[t]` is `value[t + 1]` unless
+    an episode ends there. None reaches across `done`; a `terminal` state is worth nothing, a truncated one its value.
+    """
+    return lambda_return(reward, next_value, terminal, done, discount, lambda_) - value
+
+
+def clipped_surrogate(log_ratio: Tensor, advantage: Tensor, clip: Tensor) -> Tensor:
+    """The objective to climb, a mean over [B] rows (Schulman et al. 2017, eq. 7).
+
+    `log_ratio` is the log-probability of the action now minus that when it was chosen; `clip` is epsilon.
+    """
+    ratio = log_ratio.exp()                                                                     # [B]
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+
+
+def clipped_value_loss(value: Tensor, old: Tensor, target: Tensor, clip: float) -> Tensor:
+    """Mean squared error over [B] rows, the larger of two: of `value`, and of it held within `clip` of `old`.
+
+    In squared units of the return (Engstrom et al. 2020, section 3, of the code for Schulman et al. 2017).
+    """
+    held = old + (value - old).clamp(-clip, clip)                                               # [B]
+    return torch.maximum((value - target).square(), (held - target).square()).mean()
+
+
+def categorical(logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probability of `action` [B] and entropy, both [B] in nats, under `logits` [B, A]."""
+    log_prob = logits.log_softmax(-1)                                                           # [B, A]
+    entropy = -(log_prob.exp() * log_prob).sum(-1)                                              # [B]
+    return log_prob.gather(-1, action[:, None])[:, 0], entropy
+
+
+def gaussian(mean: Tensor, log_std: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-density of `action` [B, A] and entropy, both [B] in nats; independent entries, `log_std` [A] for all rows."""
+    z = (action - mean) * (-log_std).exp()                                                      # [B, A]
+    log_scale = (log_std + 0.5 * math.log(2 * math.pi)).sum()
+    entropy = log_scale + 0.5 * len(log_std)
+    return -0.5 * z.square().sum(-1) - log_scale, entropy.expand(len(mean))
+
+
+def approximate_kl(log_ratio: Tensor) -> Tensor:
+    """KL(old || new) in nats from actions of the old policy: k3, unbiased and never negative.
+
+    Schulman 2020, http://joschu.net/blog/kl-approx.html: the mean of r - 1 - log r, `log_ratio` as in the surrogate.
+    """
+    return (log_ratio.exp() - 1 - log_ratio).mean()
+
+
+def explained_variance(value: Tensor, target: Tensor) -> Tensor:
+    """1 - var(target - value) / var(target): 1 is perfect, 0 is no better than a constant, below 0 is worse."""
+    return 1 - (target - value).var() / target.var().clamp(min=1e-8)
