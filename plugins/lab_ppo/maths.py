@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import nll_loss
 
 from lab.rollouts import lambda_return
 
@@ -21,10 +22,12 @@ def gae(reward: Tensor, value: Tensor, next_value: Tensor, terminal: Tensor, don
 def clipped_surrogate(log_ratio: Tensor, advantage: Tensor, clip: Tensor) -> Tensor:
     """The objective to climb, a mean over [B] rows (Schulman et al. 2017, eq. 7).
 
-    `log_ratio` is the log-probability of the action now minus that when it was chosen; `clip` is epsilon.
+    `log_ratio` is the log-probability of the action now minus that when it was chosen; `clip` is epsilon. The clipped
+    ratio limits the product where it would exceed (1 + epsilon) * A or, for a negative A, (1 - epsilon) * A: both are
+    A + epsilon * |A|.
     """
-    ratio = log_ratio.exp()                                                                     # [B]
-    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
+    limit = torch.addcmul(advantage, clip, advantage.abs())                                     # [B]
+    return torch.minimum(log_ratio.exp() * advantage, limit).mean()
 
 
 def clipped_value_loss(value: Tensor, old: Tensor, target: Tensor, clip: float) -> Tensor:
@@ -40,7 +43,7 @@ def categorical(logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probability of `action` [B] and entropy, both [B] in nats, under `logits` [B, A]."""
     log_prob = logits.log_softmax(-1)                                                           # [B, A]
     entropy = -(log_prob.exp() * log_prob).sum(-1)                                              # [B]
-    return log_prob.gather(-1, action[:, None])[:, 0], entropy
+    return -nll_loss(log_prob, action, reduction="none"), entropy
 
 
 def gaussian(mean: Tensor, log_std: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:

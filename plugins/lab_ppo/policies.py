@@ -39,7 +39,7 @@ class Choices(nn.Module):
         self.sizes, self.shape, self.outputs = sizes, shape, sum(sizes)
 
     def mode(self, logits: Tensor) -> Tensor:
-        chosen = [part.argmax(-1) for part in logits.split(self.sizes, -1)]                     # of [B]
+        chosen = [part.argmax(-1) for part in torch.split(logits, self.sizes, -1)]                     # of [B]
         return torch.stack(chosen, -1).view(-1, *self.shape)
 
     def sample(self, logits: Tensor, rng: torch.Generator) -> Tensor:
@@ -47,7 +47,7 @@ class Choices(nn.Module):
         return self.mode(logits - torch.empty_like(logits).exponential_(generator=rng).log_())
 
     def evaluate(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        parts = zip(logits.split(self.sizes, -1), action.flatten(1).unbind(-1), strict=True)
+        parts = zip(torch.split(logits, self.sizes, -1), action.flatten(1).unbind(-1), strict=True)
         log_prob, entropy = zip(*(categorical(*part) for part in parts), strict=True)           # of [B]
         return torch.stack(log_prob).sum(0), torch.stack(entropy).sum(0)
 

@@ -69,10 +69,11 @@ class Proximal(Learner):
         return obs, action, torch.stack(columns, -1)                                            # [B, 4]
 
     def shuffled(self, rows: Rows) -> Iterator[Rows]:
-        """Minibatches of M rows, each row in one of them."""
+        """Minibatches of M rows, each row in one of them. The order of a single one makes no difference."""
+        if self.cfg.batch_size == len(rows[0]):
+            return iter([rows])
         order = torch.randperm(len(rows[0]), generator=self.order, device=rows[0].device)       # [B]
-        size = self.cfg.batch_size
-        return zip(*(part[order].split(size) for part in rows), strict=True)
+        return zip(*(torch.split(part[order], self.cfg.batch_size) for part in rows), strict=True)
 
     def improve(self, obs: Tensor, action: Tensor, columns: Tensor, clip: Tensor, entropy_coef: Tensor
                 ) -> tuple[Tensor, ...]:
@@ -85,9 +86,11 @@ class Proximal(Learner):
             std, mean = torch.std_mean(advantage)
             advantage = (advantage - mean) / (std + 1e-8)
         policy_loss = -clipped_surrogate(log_prob - before, advantage, clip)
-        value_loss = self.value_loss(value.float()[:, 0], old, target)
+        value_loss = self.value_loss(value.float().squeeze(-1), old, target)
         entropy = entropy.mean()
-        loss = policy_loss - entropy_coef * entropy + cfg.value_coef * value_loss
+        loss = policy_loss + cfg.value_coef * value_loss
+        if cfg.entropy_coef:
+            loss = loss - entropy_coef * entropy
         norm = self.compute.minimize(loss, self.optimizer, cfg.max_grad_norm)
         return value_loss.detach(), policy_loss.detach(), entropy.detach(), norm
 
