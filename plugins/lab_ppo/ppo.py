@@ -16,9 +16,10 @@ from lab.rollouts import Rollouts
 from lab.schedules import linear
 from lab.world import World
 
+from .actor_critic import ActorCritic
+from .distributions import distribution_for
 from .maths import approximate_kl, clipped_surrogate, clipped_value_loss, explained_variance, gae
 from .plugin import PPO
-from .policies import ActorCritic, Policy, policy_for
 
 Rows = tuple[Tensor, Tensor, Tensor]      # obs, action, and columns: old log-probability and value, advantage, return
 
@@ -26,20 +27,21 @@ Rows = tuple[Tensor, Tensor, Tensor]      # obs, action, and columns: old log-pr
 class Proximal(Learner):
     """Schulman et al. 2017, with the advantages of Schulman et al. 2016."""
 
-    saved = ("net", "policy", "optimizer", "steps", "rng", "order")
+    saved = ("net", "optimizer", "steps", "rng", "order")
 
-    def __init__(self, net: ActorCritic, policy: Policy, optimizer: torch.optim.Optimizer, cfg: PPO, compute: Compute):
-        self.net, self.policy, self.optimizer, self.cfg, self.compute = net, policy, optimizer, cfg, compute
-        self.steps, self.rng, self.order = 0, compute.rng("explore"), compute.rng("minibatches")    # steps learned from
+    def __init__(self, net: ActorCritic, optimizer: torch.optim.Optimizer, cfg: PPO, compute: Compute):
+        self.net, self.optimizer, self.cfg, self.compute = net, optimizer, cfg, compute
+        self.steps = 0                                                       # environment steps learned from
+        self.rng, self.order = compute.rng("explore"), compute.rng("minibatches")
         self.learn = compute.jit(self.improve)
 
     def act(self, obs: Tensor, count: int) -> Tensor:
         with torch.inference_mode(), self.compute.autocast():
-            return self.policy.sample(self.net.actor(obs).float(), self.rng)                    # [N, ...]
+            return self.net.distribution.sample(self.net.actor(obs).float(), self.rng)          # [N, ...]
 
     def greedy(self, obs: Tensor) -> Tensor:
         with self.compute.autocast():
-            return self.policy.mode(self.net.actor(obs).float())                                # [N, ...]
+            return self.net.distribution.mode(self.net.actor(obs).float())                      # [N, ...]
 
     def update(self, batch: Batch) -> Metrics:
         """Epochs of minibatches over a rollout [T, N, ...]."""
@@ -61,7 +63,7 @@ class Proximal(Learner):
         obs, next_obs, action = (batch[name].flatten(0, 1) for name in ("obs", "next_obs", "action"))     # [B, ...]
         with self.compute.autocast():
             (outputs, value), next_value = self.net(obs), self.net.critic(next_obs)             # [B, ...], [B, 1] twice
-        log_prob, _ = self.policy.evaluate(outputs.float(), action)                             # [B]
+        log_prob, _ = self.net.distribution.evaluate(outputs.float(), action)                   # [B]
         reward, terminal, done = batch["reward"], batch["terminal"], batch["done"]              # [T, N]
         value, next_value = value.float().view_as(reward), next_value.float().view_as(reward)
         advantage = gae(reward, value, next_value, terminal, done, self.cfg.discount, self.cfg.gae_lambda)
@@ -69,7 +71,7 @@ class Proximal(Learner):
         return obs, action, torch.stack(columns, -1)                                            # [B, 4]
 
     def shuffled(self, rows: Rows) -> Iterator[Rows]:
-        """Minibatches of M rows, each row in one of them. The order of a single one makes no difference."""
+        """Minibatches of M rows, each row in one of them; where there is one minibatch order makes no difference."""
         if self.cfg.batch_size == len(rows[0]):
             return iter([rows])
         order = torch.randperm(len(rows[0]), generator=self.order, device=rows[0].device)       # [B]
@@ -81,13 +83,12 @@ class Proximal(Learner):
         cfg, (before, old, advantage, target) = self.cfg, columns.unbind(-1)                    # each [M]
         with self.compute.autocast():
             outputs, value = self.net(obs)                                                      # [M, outputs], [M, 1]
-        log_prob, entropy = self.policy.evaluate(outputs.float(), action)                      # each [M]
+        log_prob, entropy = self.net.distribution.evaluate(outputs.float(), action)             # each [M]
         if cfg.normalize_advantage:
             std, mean = torch.std_mean(advantage)
             advantage = (advantage - mean) / (std + 1e-8)
         policy_loss = -clipped_surrogate(log_prob - before, advantage, clip)
-        value_loss = self.value_loss(value.float().squeeze(-1), old, target)
-        entropy = entropy.mean()
+        value_loss, entropy = self.value_loss(value.float().squeeze(-1), old, target), entropy.mean()
         loss = policy_loss + cfg.value_coef * value_loss
         if cfg.entropy_coef:
             loss = loss - entropy_coef * entropy
@@ -104,8 +105,8 @@ class Proximal(Learner):
         """How much likelier the actions have become, in nats."""
         obs, action, columns = rows
         with self.compute.autocast():
-            outputs = self.net.actor(obs)
-        return self.policy.evaluate(outputs.float(), action)[0] - columns[:, 0]                 # [B]
+            outputs = self.net.actor(obs)                                                       # [B, outputs]
+        return self.net.distribution.evaluate(outputs.float(), action)[0] - columns[:, 0]       # [B]
 
     def review(self, rows: Rows, clip: Tensor) -> Metrics:
         """How far the whole update has moved the policy, and how good the values were before it."""
@@ -121,18 +122,15 @@ class Proximal(Learner):
 
 
 def build(cfg: PPO, world: World) -> Experiment:
-    envs, compute = world.envs(cfg.num_envs), world.compute
-    space = envs.observation_space
-    policy = policy_for(envs.action_space, cfg.log_std)
-    if policy is None:
+    envs = world.envs(cfg.num_envs)
+    space, distribution = envs.observation_space, distribution_for(envs.action_space, cfg.log_std)
+    if distribution is None:
         raise UsageError(f"ppo needs a Discrete, MultiDiscrete, MultiBinary or Box action space with floating-point "
                          f"numbers; {envs.id} has {envs.action_space}. Wrap the environment, or choose another")
-    row_bytes = 2 * math.prod(envs.shape or ()) * np.dtype(envs.dtype).itemsize + 8 * policy.outputs + 12
+    row_bytes = 2 * math.prod(envs.shape or ()) * np.dtype(envs.dtype).itemsize + 8 * distribution.outputs + 12
     world.must_fit("agent.num_envs * agent.rollout_steps", cfg.num_envs * cfg.rollout_steps, row_bytes)
     shared = len(envs.shape or ()) == 3 if cfg.shared_body is None else cfg.shared_body
     bodies = [world.net(space) for _ in range(1 if shared else 2)]
-    net = ActorCritic(bodies, width(bodies[0], space), policy.outputs).to(compute.device)
-    policy.to(compute.device)
-    optimizer = world.optimizer([*net.parameters(), *policy.parameters()])
-    learner = Proximal(net, policy, optimizer, cfg, compute)
+    net = ActorCritic(distribution, bodies, width(bodies[0], space)).to(world.compute.device)
+    learner = Proximal(net, world.optimizer(net.parameters()), cfg, world.compute)
     return Experiment(learner, Rollouts(envs, learner.act, cfg.rollout_steps), policy=learner.greedy)
