@@ -109,8 +109,9 @@ TUNED: dict[str, dict[str, Any]] = {
                                             "SpaceInvaders")},
 }
 
-SMALL = ("agent.num_envs=2", "agent.rollout_steps=4", "agent.epochs=2", "agent.batch_size=4", "agent.clip_decay=300",
-         "agent.entropy_coef=0.01", "agent.entropy_decay=400", "model.hidden=[16]", "optimizer.lr=3e-3")
+SMALL = ("agent.num_envs=2", "agent.rollout_steps=4", "agent.epochs=2", "agent.batch_size=4", "agent.discount=0.9",
+         "agent.clip_decay=300", "agent.entropy_coef=0.01", "agent.entropy_decay=400", "model.hidden=[16]",
+         "optimizer.lr=3e-3")
 
 
 @hookimpl
