@@ -110,9 +110,8 @@ def test_log_probability_and_entropy_are_those_of_torch(distribution):
     outputs = 3 * torch.randn(50, distribution.outputs)
     expected = reference(distribution, outputs)
     action = expected.sample()
-    log_prob, entropy = distribution.evaluate(outputs, action)
-    torch.testing.assert_close(log_prob, expected.log_prob(action))
-    torch.testing.assert_close(entropy, expected.entropy())
+    torch.testing.assert_close(distribution.log_prob(outputs, action), expected.log_prob(action))
+    torch.testing.assert_close(distribution.entropy(outputs).expand(50), expected.entropy())
 
 
 def test_independent_choices_are_the_sum_of_their_parts():
@@ -120,9 +119,9 @@ def test_independent_choices_are_the_sum_of_their_parts():
     distribution, logits = Categoricals([2, 3], (2,)), torch.randn(50, 5, generator=torch.Generator().manual_seed(0))
     parts = theirs.Categorical(logits=logits[:, :2]), theirs.Categorical(logits=logits[:, 2:])
     action = torch.stack([torch.arange(50) % 2, torch.arange(50) % 3], -1)
-    log_prob, entropy = distribution.evaluate(logits, action)
-    torch.testing.assert_close(log_prob, sum(part.log_prob(action[:, i]) for i, part in enumerate(parts)))
-    torch.testing.assert_close(entropy, sum(part.entropy() for part in parts))
+    expected = sum(part.log_prob(action[:, i]) for i, part in enumerate(parts))
+    torch.testing.assert_close(distribution.log_prob(logits, action), expected)
+    torch.testing.assert_close(distribution.entropy(logits), sum(part.entropy() for part in parts))
     assert torch.equal(distribution.mode(logits), torch.stack([p.probs.argmax(-1) for p in parts], -1))
 
 
@@ -157,7 +156,7 @@ def test_every_kind_of_action_space_has_a_distribution_of_its_form(space, kind, 
         assert action.shape == (5, *space.shape)
         shown = action.detach().numpy().astype(space.dtype) + getattr(space, "start", 0)
         assert all(isinstance(space, spaces.Box) or row in space for row in shown)
-        assert [row.shape for row in distribution.evaluate(torch.zeros(5, outputs), action)] == [(5,), (5,)]
+        assert distribution.log_prob(torch.zeros(5, outputs), action).shape == (5,)
 
 
 @pytest.mark.parametrize("space", [spaces.Box(0, 9, (2,), np.int32), spaces.Dict(), spaces.Text(3)])

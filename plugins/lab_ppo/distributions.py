@@ -1,7 +1,7 @@
 """How actions are drawn, for each kind of action space. N environments, B rows, A actions.
 
-A distribution turns the outputs of a network, [B, outputs], into actions [B, ...]; `evaluate` gives the log-probability
-of actions and the entropy, both [B] in nats.
+A distribution turns the outputs of a network, [B, outputs], into actions [B, ...] and their log-probabilities [B]; its
+entropy is [B], or one for all rows. Both are in nats.
 """
 
 import math
@@ -10,7 +10,7 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 from torch import Tensor, nn
 
-from .maths import categorical, gaussian
+from .maths import categorical_entropy, categorical_log_prob, gaussian_entropy, gaussian_log_prob
 
 
 def gumbel(logits: Tensor, rng: torch.Generator) -> Tensor:
@@ -31,8 +31,11 @@ class Categorical(nn.Module):
     def sample(self, logits: Tensor, rng: torch.Generator) -> Tensor:
         return gumbel(logits, rng).argmax(-1)                                                   # [B]
 
-    def evaluate(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        return categorical(logits, action)
+    def log_prob(self, logits: Tensor, action: Tensor) -> Tensor:
+        return categorical_log_prob(logits, action)
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        return categorical_entropy(logits)
 
 
 class Categoricals(nn.Module):
@@ -49,10 +52,12 @@ class Categoricals(nn.Module):
     def sample(self, logits: Tensor, rng: torch.Generator) -> Tensor:
         return self.mode(gumbel(logits, rng))
 
-    def evaluate(self, logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    def log_prob(self, logits: Tensor, action: Tensor) -> Tensor:
         parts = zip(torch.split(logits, self.sizes, -1), action.flatten(1).unbind(-1), strict=True)
-        log_prob, entropy = zip(*(categorical(*part) for part in parts), strict=True)           # of [B]
-        return torch.stack(log_prob).sum(0), torch.stack(entropy).sum(0)
+        return torch.stack([categorical_log_prob(*part) for part in parts]).sum(0)              # [B]
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        return torch.stack([categorical_entropy(part) for part in torch.split(logits, self.sizes, -1)]).sum(0)
 
 
 class Gaussian(nn.Module):
@@ -70,8 +75,11 @@ class Gaussian(nn.Module):
         noise = torch.empty_like(mean).normal_(generator=rng)                                   # [B, A]
         return self.mode(mean + self.log_std.exp() * noise)
 
-    def evaluate(self, mean: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        return gaussian(mean, self.log_std, action.view(mean.shape))
+    def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
+        return gaussian_log_prob(mean, self.log_std, action.view(mean.shape))
+
+    def entropy(self, mean: Tensor) -> Tensor:
+        return gaussian_entropy(self.log_std)
 
 
 Distribution = Categorical | Categoricals | Gaussian

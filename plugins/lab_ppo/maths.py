@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import nll_loss
+from torch.nn.functional import cross_entropy
 
 from lab.rollouts import lambda_return
 
@@ -39,19 +39,26 @@ def clipped_value_loss(value: Tensor, old: Tensor, target: Tensor, clip: float) 
     return torch.maximum((value - target).square(), (held - target).square()).mean()
 
 
-def categorical(logits: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probability of `action` [B] and entropy, both [B] in nats, under `logits` [B, A]."""
+def categorical_log_prob(logits: Tensor, action: Tensor) -> Tensor:
+    """Log-probability of `action` [B] under `logits` [B, A]: [B], in nats."""
+    return -cross_entropy(logits, action, reduction="none")
+
+
+def categorical_entropy(logits: Tensor) -> Tensor:
+    """[B], in nats, of `logits` [B, A]."""
     log_prob = logits.log_softmax(-1)                                                           # [B, A]
-    entropy = -(log_prob.exp() * log_prob).sum(-1)                                              # [B]
-    return -nll_loss(log_prob, action, reduction="none"), entropy
+    return -(log_prob.exp() * log_prob).sum(-1)
 
 
-def gaussian(mean: Tensor, log_std: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-density of `action` [B, A] and entropy, both [B] in nats; independent entries, `log_std` [A] for all rows."""
+def gaussian_log_prob(mean: Tensor, log_std: Tensor, action: Tensor) -> Tensor:
+    """Log-density of `action` [B, A]: [B], in nats; independent entries, with the spread `log_std` [A] in all rows."""
     z = (action - mean) * (-log_std).exp()                                                      # [B, A]
-    log_scale = (log_std + 0.5 * math.log(2 * math.pi)).sum()
-    entropy = log_scale + 0.5 * len(log_std)
-    return -0.5 * z.square().sum(-1) - log_scale, entropy.expand(len(mean))
+    return -0.5 * z.square().sum(-1) - log_std.sum() - 0.5 * math.log(2 * math.pi) * len(log_std)
+
+
+def gaussian_entropy(log_std: Tensor) -> Tensor:
+    """0-d, in nats."""
+    return log_std.sum() + 0.5 * (1 + math.log(2 * math.pi)) * len(log_std)
 
 
 def approximate_kl(log_ratio: Tensor) -> Tensor:

@@ -50,12 +50,11 @@ class Proximal(Learner):
         entropy_coef = self.scheduled(cfg.entropy_coef, cfg.entropy_final, cfg.entropy_decay)
         for _ in range(cfg.epochs):
             steps += [self.learn(*minibatch, clip, entropy_coef) for minibatch in self.shuffled(rows)]
-            if cfg.target_kl is not None and approximate_kl(self.log_ratio(rows)).item() > cfg.target_kl:
+            if cfg.target_kl is not None and self.review(rows, clip)["policy/kl"].item() > cfg.target_kl:
                 break
         self.steps += len(rows[0])
-        value_loss, policy_loss, entropy, norm = (torch.stack(column).mean() for column in zip(*steps, strict=True))
-        return {"loss/value": value_loss, "loss/policy": policy_loss, "policy/entropy": entropy, "grad/norm": norm,
-                **self.review(rows, clip)}
+        value_loss, surrogate, norm = (torch.stack(column).mean() for column in zip(*steps, strict=True))
+        return {"loss/value": value_loss, "loss/policy": -surrogate, "grad/norm": norm, **self.review(rows, clip)}
 
     @torch.no_grad()
     def prepare(self, batch: Batch) -> Rows:
@@ -63,7 +62,7 @@ class Proximal(Learner):
         obs, next_obs, action = (batch[name].flatten(0, 1) for name in ("obs", "next_obs", "action"))     # [B, ...]
         with self.compute.autocast():
             (outputs, value), next_value = self.net(obs), self.net.critic(next_obs)             # [B, ...], [B, 1] twice
-        log_prob, _ = self.net.distribution.evaluate(outputs.float(), action)                   # [B]
+        log_prob = self.net.distribution.log_prob(outputs.float(), action)                      # [B]
         reward, terminal, done = batch["reward"], batch["terminal"], batch["done"]              # [T, N]
         value, next_value = value.float().view_as(reward), next_value.float().view_as(reward)
         advantage = gae(reward, value, next_value, terminal, done, self.cfg.discount, self.cfg.gae_lambda)
@@ -78,22 +77,22 @@ class Proximal(Learner):
         return zip(*(torch.split(part[order], self.cfg.batch_size) for part in rows), strict=True)
 
     def improve(self, obs: Tensor, action: Tensor, columns: Tensor, clip: Tensor, entropy_coef: Tensor
-                ) -> tuple[Tensor, ...]:
-        """One gradient step on M rows; returns both losses, the mean entropy and the gradient's norm."""
+                ) -> tuple[Tensor, Tensor, Tensor]:
+        """One gradient step on M rows; returns the loss of the values, the surrogate and the gradient's norm."""
         cfg, (before, old, advantage, target) = self.cfg, columns.unbind(-1)                    # each [M]
         with self.compute.autocast():
             outputs, value = self.net(obs)                                                      # [M, outputs], [M, 1]
-        log_prob, entropy = self.net.distribution.evaluate(outputs.float(), action)             # each [M]
+        outputs, value = outputs.float(), value.float().squeeze(-1)                             # [M, outputs], [M]
         if cfg.normalize_advantage:
             std, mean = torch.std_mean(advantage)
             advantage = (advantage - mean) / (std + 1e-8)
-        policy_loss = -clipped_surrogate(log_prob - before, advantage, clip)
-        value_loss, entropy = self.value_loss(value.float().squeeze(-1), old, target), entropy.mean()
-        loss = policy_loss + cfg.value_coef * value_loss
+        log_ratio = self.net.distribution.log_prob(outputs, action) - before                    # [M]
+        surrogate, value_loss = clipped_surrogate(log_ratio, advantage, clip), self.value_loss(value, old, target)
+        loss = cfg.value_coef * value_loss - surrogate
         if cfg.entropy_coef:
-            loss = loss - entropy_coef * entropy
+            loss = loss - entropy_coef * self.net.distribution.entropy(outputs).mean()
         norm = self.compute.minimize(loss, self.optimizer, cfg.max_grad_norm)
-        return value_loss.detach(), policy_loss.detach(), entropy.detach(), norm
+        return value_loss.detach(), surrogate.detach(), norm
 
     def value_loss(self, value: Tensor, old: Tensor, target: Tensor) -> Tensor:
         if self.cfg.value_clip is None:
@@ -101,18 +100,16 @@ class Proximal(Learner):
         return clipped_value_loss(value, old, target, self.cfg.value_clip)
 
     @torch.no_grad()
-    def log_ratio(self, rows: Rows) -> Tensor:
-        """How much likelier the actions have become, in nats."""
-        obs, action, columns = rows
+    def review(self, rows: Rows, clip: Tensor) -> Metrics:
+        """How far the update has moved the policy by now, and how good the values were before it."""
+        (obs, action, columns), distribution = rows, self.net.distribution
+        before, value, _, target = columns.unbind(-1)                                           # each [B]
         with self.compute.autocast():
             outputs = self.net.actor(obs)                                                       # [B, outputs]
-        return self.net.distribution.evaluate(outputs.float(), action)[0] - columns[:, 0]       # [B]
-
-    def review(self, rows: Rows, clip: Tensor) -> Metrics:
-        """How far the whole update has moved the policy, and how good the values were before it."""
-        log_ratio, (_, value, _, target) = self.log_ratio(rows), rows[2].unbind(-1)             # [B]
+        log_ratio = distribution.log_prob(outputs.float(), action) - before                     # [B]
         outside = (log_ratio.exp() - 1).abs() > clip                                            # [B]
         return {"policy/kl": approximate_kl(log_ratio), "policy/clip_fraction": outside.float().mean(),
+                "policy/entropy": distribution.entropy(outputs.float()).mean(),
                 "value/explained_variance": explained_variance(value, target)}
 
     def scheduled(self, full: float, final: float, decay: int) -> Tensor:
