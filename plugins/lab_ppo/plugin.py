@@ -12,7 +12,7 @@ from lab.errors import UsageError, within
 class PPO:
     """Schulman et al. 2017, arXiv:1707.06347. Steps are environment steps unless it says otherwise.
 
-    The defaults are those of its section 6.1 and of CleanRL's ppo.py, which differ where it says so.
+    Rollouts, epochs and minibatches are by default those of rl-zoo3 for Atari, the rest as in Stable-Baselines3 2.9.2.
     """
 
     name: str = "ppo"
@@ -81,7 +81,8 @@ ATARI = {
 TUNED: dict[str, dict[str, Any]] = {
     "default": {"budget.steps": 500_000, "model.hidden": [64, 64], "model.activation": "tanh", "optimizer.lr": 3e-4,
                 "optimizer.eps": 1e-5},
-    # rl-zoo3 2.9.2, hyperparams/ppo.yml; a schedule ends with the budget, 391 updates of 20 gradient steps here.
+    # rl-zoo3 2.9.2, hyperparams/ppo.yml, which normalises the observations of Acrobot, MountainCar and BipedalWalker. A
+    # schedule ends with the budget: CartPole's are 391 updates of 20 gradient steps.
     "CartPole-v1": {
         "budget.steps": 100_000, "agent.rollout_steps": 32, "agent.epochs": 20, "agent.batch_size": 256,
         "agent.discount": 0.98, "agent.gae_lambda": 0.8, "agent.clip_decay": 100_000, "optimizer.lr": 1e-3,
@@ -101,7 +102,7 @@ TUNED: dict[str, dict[str, Any]] = {
     "BipedalWalker-v3": {
         "budget.steps": 5_000_000, "agent.num_envs": 32, "agent.rollout_steps": 2048, "agent.epochs": 10,
         "agent.batch_size": 64, "agent.discount": 0.999, "agent.clip": 0.18},
-    # CleanRL, ppo_continuous_action.py: Schulman et al. 2017, table 3.
+    # CleanRL, ppo_continuous_action.py, as Schulman et al. 2017, table 3; it normalises observations and rewards.
     **{f"{name}-v5": MUJOCO for name in ("Ant", "HalfCheetah", "Hopper", "Humanoid", "InvertedDoublePendulum",
                                         "InvertedPendulum", "Reacher", "Swimmer", "Walker2d")},
     # rl-zoo3's "atari".
