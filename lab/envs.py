@@ -85,10 +85,8 @@ class Envs(Saved):
             actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
             self.step(actions[t], rows, t)
         self.check(rows, count)
-        batch = {"action": torch.stack(actions)}
-        for name, row in rows.items():
-            batch[name] = torch.from_numpy(row).to(device)
-        return batch
+        batch = {name: torch.from_numpy(row).to(device) for name, row in rows.items()}
+        return {"action": torch.stack(actions), **batch}
 
     def step(self, action: Tensor, rows: dict[str, np.ndarray], t: int) -> None:
         """One step of every environment, written into place `t` of `rows`, each [T, N, ...]."""
@@ -139,6 +137,8 @@ class Envs(Saved):
         space = self.action_space
         if isinstance(space, spaces.Discrete):
             return (action + int(space.start)).tolist() if space.start else action.tolist()
+        if isinstance(space, spaces.Box):         # what a Gaussian draws has no bounds
+            return action.cpu().numpy().clip(space.low, space.high).astype(space.dtype)
         values = action.cpu().numpy().astype(space.dtype)
         return values + space.start if isinstance(space, spaces.MultiDiscrete) else values
 
