@@ -19,8 +19,8 @@ from lab.config import ComputeConfig
 from lab.errors import UsageError
 from lab.runner import Budget, Periods, Runner
 from lab.testing import maker
+from lab_dqn.configs import DQN
 from lab_dqn.dqn import DeepQ, td_target
-from lab_dqn.plugin import DQN
 
 ROOT = Path(__file__).parent.parent
 NEVER = 10**9

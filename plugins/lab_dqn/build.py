@@ -11,10 +11,10 @@ from lab.priorities import Prioritised, Priority
 from lab.replay import Replay, Ring, Sampling, row_bytes
 from lab.world import World
 
+from .configs import C51, DQN, IQN, QRDQN
 from .distributional import Atoms, Categorical, Drawn, Fractions, Implicit, Quantiles
 from .dqn import DeepQ
 from .heads import Dueling, noisy
-from .plugin import C51, DQN, IQN, QRDQN
 
 
 def discrete(world: World, envs: Envs) -> int:

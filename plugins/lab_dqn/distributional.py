@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Generator, Tensor, nn
 
+from .configs import IQN, QRDQN
 from .dqn import DeepQ
 from .heads import Chance
 from .maths import project, quantile_huber, taken
-from .plugin import IQN, QRDQN
 
 
 class Distribution(nn.Module, ABC):

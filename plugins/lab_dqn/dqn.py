@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
 from lab.compute import Compute
-from lab.contract import Batch, Learner, Metrics
+from lab.contract import Batch, Metrics
 
+from .configs import DQN
+from .exploring import EpsilonGreedy
 from .heads import chances
 from .maths import soft_policy
-from .plugin import DQN
 
 COLUMNS = ("obs", "action", "reward", "discount", "next_obs")
 Report = Callable[[Tensor, Tensor], None]         # (leaf [K, B], error [K, B])
@@ -26,7 +27,7 @@ def td_target(reward: Tensor, discount: Tensor, next_value: Tensor) -> Tensor:
     return reward + discount * next_value
 
 
-class DeepQ(Learner):
+class DeepQ(EpsilonGreedy):
     """Mnih et al. 2015, with the Huber loss, divided by its delta, in place of the clipped error.
 
     Far from its target a value follows the median of the returns, near it the mean: a delta of 1 forgets rare failures.
@@ -35,28 +36,13 @@ class DeepQ(Learner):
     saved = ("q", "target", "optimizer", "steps", "rng")
 
     def __init__(self, q: nn.Module, n_actions: int, optimizer: torch.optim.Optimizer, cfg: DQN, compute: Compute):
-        self.cfg, self.compute, self.n_actions, self.optimizer = cfg, compute, n_actions, optimizer
-        self.q, self.target = q, copy.deepcopy(q).requires_grad_(False)
-        self.steps, self.rng = 0, compute.rng("explore")     # gradient steps taken; exploration
-        self.acting, self.learning = list(chances(self.q)), [*chances(self.q), *chances(self.target)]
+        super().__init__(q, n_actions, cfg, compute.rng("explore"))
+        self.cfg, self.compute, self.optimizer, self.target = cfg, compute, optimizer, copy.deepcopy(q)
+        self.target.requires_grad_(False)
+        self.steps = 0                                       # gradient steps taken
+        self.learning = [*self.acting, *chances(self.target)]
         self.report: Report | None = None                    # where a prioritised replay takes its errors
         self.learn = compute.jit(self.improve)
-
-    def greedy(self, obs: Tensor) -> Tensor:
-        for chance in self.acting:
-            chance.calm()
-        return self.q(obs).argmax(-1)                                                       # [N]
-
-    def act(self, obs: Tensor, count: int) -> Tensor:
-        """Epsilon-greedy, each environment with its own coin and, in a noisy network, its own noise."""
-        cfg, done = self.cfg, min(count / self.cfg.epsilon_steps, 1.0)
-        epsilon = cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done
-        uniform = torch.randint(self.n_actions, obs.shape[:1], generator=self.rng, device=obs.device)         # [N]
-        explore = torch.rand(obs.shape[:1], generator=self.rng, device=obs.device) < epsilon                  # [N]
-        for chance in self.acting:
-            chance.draw(self.rng, len(obs), noises=len(obs))
-        with torch.inference_mode():
-            return torch.where(explore, uniform, self.q(obs).argmax(-1))                    # [N]
 
     def update(self, batch: Batch) -> Metrics:
         """K gradient steps on a batch [K, B, ...] towards one target network."""

@@ -26,3 +26,15 @@ DQN: dict[str, dict[str, Any]] = {
         "agent.train_every": 4, "agent.gradient_steps": 4, "agent.target_every": 250, "agent.epsilon_end": 0.1,
         "agent.epsilon_steps": 12_000, "optimizer.lr": 6.3e-4},
 }
+
+PQN: dict[str, dict[str, Any]] = {
+    "default": {"budget.steps": 500_000, "model.norm": "layer"},
+}
+
+R2D2: dict[str, dict[str, Any]] = {
+    "default": {"budget.steps": 100_000},
+}
+
+SAC: dict[str, dict[str, Any]] = {
+    "default": {"budget.steps": 100_000},
+}

@@ -1,0 +1,64 @@
+"""A Q-network with a memory, and how it acts. T steps, N environments, B sequences, A actions, H units, M = 2 H."""
+
+import torch
+from torch import Generator, Tensor, nn
+
+from lab.state import Saved
+
+from .others import R2D2
+
+
+class RecurrentQ(nn.Module):
+    """Features, an LSTM (Hochreiter & Schmidhuber 1997), and values; its memory is hidden and cell state, [N, M]."""
+
+    def __init__(self, body: nn.Module, features: int, units: int, head: nn.Module):
+        super().__init__()
+        self.body, self.cell, self.head, self.units = body, nn.LSTMCell(features, units), head, units
+
+    def forward(self, obs: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """One step: [N, ...] and [N, M] -> values [N, A] and the next memory [N, M]."""
+        hidden, cell = self.cell(self.body(obs), memory.chunk(2, -1))
+        return self.head(hidden), torch.cat([hidden, cell], -1)
+
+    def unroll(self, obs: Tensor, memory: Tensor, fresh: Tensor) -> tuple[Tensor, Tensor]:
+        """[T, B, ...] from `memory` [B, M], emptied where `fresh` [T, B] is 1: values [T, B, A], the last memory."""
+        features, outputs = self.body(obs.flatten(0, 1)).unflatten(0, obs.shape[:2]), list[Tensor]()
+        for seen, kept in zip(features, 1 - fresh, strict=True):
+            hidden, cell = self.cell(seen, (memory * kept[:, None]).chunk(2, -1))
+            memory = torch.cat([hidden, cell], -1)
+            outputs.append(hidden)
+        return self.head(torch.stack(outputs)), memory
+
+
+class Actor(Saved):
+    """Epsilon-greedy with a memory of each environment's episode; without `cfg` greedy."""
+
+    saved = ("memory", "rng")
+
+    def __init__(self, q: RecurrentQ, n_actions: int, n: int, rng: Generator, cfg: R2D2 | None = None):
+        self.q, self.n_actions, self.rng, self.cfg = q, n_actions, rng, cfg
+        self.memory = torch.zeros(n, 2 * q.units, device=rng.device)                        # [N, M]
+        self.recalled: list[Tensor] = []              # before each step since the last `recall`
+
+    def begin(self, fresh: Tensor) -> None:
+        """Episodes begin where `fresh` [N] is true: nothing is remembered of those before."""
+        kept = self.memory if len(self.memory) == len(fresh) else self.memory.new_zeros(len(fresh), 2 * self.q.units)
+        self.memory = torch.where(fresh[:, None], 0.0, kept)
+
+    @torch.no_grad()
+    def __call__(self, obs: Tensor, count: int = 0) -> Tensor:
+        before = self.memory
+        values, self.memory = self.q(obs, before)
+        if self.cfg is None:
+            return values.argmax(-1)                                                        # [N]
+        self.recalled.append(before)
+        cfg, done = self.cfg, min(count / self.cfg.epsilon_steps, 1.0)
+        epsilon = cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done
+        uniform = torch.randint(self.n_actions, obs.shape[:1], generator=self.rng, device=obs.device)     # [N]
+        explore = torch.rand(obs.shape[:1], generator=self.rng, device=obs.device) < epsilon              # [N]
+        return torch.where(explore, uniform, values.argmax(-1))                             # [N]
+
+    def recall(self) -> dict[str, Tensor]:
+        """Of the steps since the last call: the `memory` [T, N, M] before each, `fresh` [T, N] where there was none."""
+        memory, self.recalled = torch.stack(self.recalled), []
+        return {"memory": memory, "fresh": (memory == 0).all(-1).float()}
