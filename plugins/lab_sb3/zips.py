@@ -1,0 +1,5 @@
+"""stub"""
+
+
+def load_weights(model, cfg):
+    raise NotImplementedError
