@@ -39,7 +39,7 @@ def refuse(cfg: SB3, world: World) -> None:
         raise UsageError(f"seed={compute.seed}: Stable-Baselines3 takes seeds below {2**32 - cfg.num_envs:,}")
     if chosen.optimizer is not None:
         raise UsageError(f"optimizer={chosen.optimizer.name}: {cfg.name} has its own optimizer; set "
-                         "agent.learning_rate or agent.policy_kwargs={optimizer_class: adamw, optimizer_kwargs: {...}}")
+                         "agent.learning_rate or +agent.policy_kwargs.optimizer_class=adamw")
     if chosen.model is not None:
         raise UsageError(f"model={chosen.model.name}: {cfg.name} makes its own network; set agent.policy or "
-                         "agent.policy_kwargs={net_arch: [64, 64], activation_fn: tanh}")
+                         "+agent.policy_kwargs.net_arch=[64,64]")

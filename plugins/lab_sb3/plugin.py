@@ -9,8 +9,8 @@ from .configs import A2C, DQN, PPO, QRDQN, SAC, SB3, TD3, TQC, TRPO, CrossQ
 
 STEPS: dict[str, dict[str, Any]] = {"default": {"budget.steps": 100_000}}          # the hyperparameters stay SB3's own
 FEWER: dict[str, dict[str, Any]] = {**STEPS, "Pendulum-v1": {"budget.steps": 20_000}}
-ON_POLICY = ("agent.num_envs=2", "agent.n_steps=8", "agent.learning_rate=0.01", "agent.policy_kwargs={net_arch: [8]}")
-OFF_POLICY = ("agent.num_envs=2", "agent.learning_rate=0.01", "agent.policy_kwargs={net_arch: [16]}",
+ON_POLICY = ("agent.num_envs=2", "agent.n_steps=8", "agent.learning_rate=0.01", "+agent.policy_kwargs.net_arch=[8]")
+OFF_POLICY = ("agent.num_envs=2", "agent.learning_rate=0.01", "+agent.policy_kwargs.net_arch=[16]",
               "agent.buffer_size=96", "agent.learning_starts=40", "agent.batch_size=16", "agent.train_freq=1")
 GREEDY = ("agent.target_update_interval=14", "agent.exploration_fraction=1", "agent.exploration_final_eps=0.3",
           "agent.total_timesteps=600")

@@ -62,8 +62,7 @@ class Collected(Stream):
 class Rollouts(Collected):
     """Each rollout once: [T, N, ...]."""
 
-    saved = ("count", "envs", "starts")
-    starts = Held("_last_episode_starts")                     # [N] whether the next step is the first of its episode
+    saved = ("count", "envs")                 # the rollout is used up, and its first flag `episode_start` is never read
 
     def collect(self) -> None:
         model = self.model
@@ -75,15 +74,11 @@ class Rollouts(Collected):
         arrays = {name: getattr(model.rollout_buffer, array) for name, array in ROLLOUT.items()}
         return {name: torch.from_numpy(array).to(model.device) for name, array in arrays.items()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.starts[self.envs.lost] = True
-
 
 class Experience(Collected):
     """Minibatches drawn from everything seen lately, [K, B, ...]: those that train() would draw, in the same order."""
 
-    saved = ("count", "envs", "rows", "sampler")
+    saved = ("count", "envs", "rows")
 
     def __init__(self, model: Model, vector: Vector, total_timesteps: int, notes: list[str]):
         super().__init__(model, vector, total_timesteps, notes)
@@ -122,24 +117,25 @@ class Experience(Collected):
 class Greedy(Experience):
     """Explores by random actions now and then."""
 
-    saved = (*Experience.saved, "calls", "exploration_rate")
+    saved = (*Experience.saved, "sampler", "calls", "exploration_rate")
     calls = Held("_n_calls")                                  # steps, for the updates of the target network
     exploration_rate = Held("exploration_rate")
 
 
 class Noisy(Experience):
-    """Explores by noise."""
+    """Explores by noise, after random actions in the warm-up."""
 
     saved = (*Experience.saved, "noise")
 
     @property
-    def noise(self) -> list[np.ndarray]:
-        """Where each random process is; nothing of noise without memory."""
-        return [process.noise_prev for process in self.processes()]
+    def noise(self) -> dict[str, Any]:
+        """Where each random process is; noise without memory has none."""
+        return {"sampler": self.sampler, "processes": [process.noise_prev for process in self.processes()]}
 
     @noise.setter
-    def noise(self, places: list[np.ndarray]) -> None:
-        for process, place in zip(self.processes(), places, strict=True):
+    def noise(self, state: Mapping[str, Any]) -> None:
+        self.sampler = state["sampler"]
+        for process, place in zip(self.processes(), state["processes"], strict=True):
             process.noise_prev = place
 
     def processes(self) -> list[Any]:

@@ -4,6 +4,7 @@ Every number is the one that DummyVecEnv of Monitor would hand over; what the la
 mid-episode, that a failure says where it happened, and the metrics episode/...
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,8 @@ class Vector(VecEnv):
     def __init__(self, make: Callable[[], Env], n: int, compute: Compute, tier: Tier):
         self.make, self.compute, self.tier, self.made = make, compute, tier, [make() for _ in range(n)]
         self.now: Callable[[], int] = int                     # steps so far, for error messages
-        super().__init__(n, self.made[0].observation_space, self.made[0].action_space)
+        first = self.made[0]                  # its space may be that of its class: whoever draws from it has a copy
+        super().__init__(n, first.observation_space, copy.deepcopy(first.action_space))
 
     def reset(self) -> np.ndarray:
         self.copies = Copies(self.take, self.num_envs, self.compute, "train", self.tier)
