@@ -18,10 +18,8 @@ class SB3:
     name: str = "?"
     num_envs: int = 1
     policy: str = "auto"          # MlpPolicy, CnnPolicy; auto: CnnPolicy for pictures
-    # net_arch: [64, 64], activation_fn: tanh, optimizer_kwargs: {eps: 1e-5} ...
-    policy_kwargs: dict[str, Any] = field(default_factory=dict)
+    policy_kwargs: dict[str, Any] = field(default_factory=dict)       # net_arch: [64, 64], activation_fn: tanh ...
     total_timesteps: int | None = None    # towards which schedules count, as in learn(); budget.steps at the start
-    weights: str = ""             # a .zip of Stable-Baselines3, whose weights training begins with
     learning_rate: Any = 3e-4     # or lin_3e-4: in a straight line to 0 at total_timesteps
     gamma: float = 0.99
 

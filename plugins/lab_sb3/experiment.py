@@ -11,16 +11,13 @@ import numpy as np
 import stable_baselines3
 import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
-from stable_baselines3.common.noise import ActionNoise, NormalActionNoise, OrnsteinUhlenbeckActionNoise
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.preprocessing import is_image_space
-from stable_baselines3.common.utils import LinearSchedule
-from torch import nn
 
 from lab.contract import Experiment
 from lab.env_state import Tier, probe
 from lab.envs import name_of
-from lab.errors import UsageError, nearest
+from lab.errors import UsageError
 from lab.tuned import usual_steps
 from lab.world import Exhibition, World
 
@@ -28,28 +25,21 @@ from .configs import DQN, SB3, Continuous
 from .learners import Delayed, OffPolicy, OnPolicy
 from .streams import Greedy, Model, Noisy, Rollouts
 from .vector import SeededOnce, Vector
-from .zips import load_weights
+from .words import classes, noise, schedule
 
-OURS = {"name", "num_envs", "policy", "policy_kwargs", "total_timesteps", "weights", "noise_type", "noise_std"}
+OURS = {"name", "num_envs", "policy", "policy_kwargs", "total_timesteps", "noise_type", "noise_std"}
 SMALLEST = 36                     # pixels on a side that the network of CnnPolicy needs
-CHOICES: dict[str, dict[str, type]] = {       # policy_kwargs that are classes
-    "activation_fn": {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU,
-                      "leaky_relu": nn.LeakyReLU, "sigmoid": nn.Sigmoid},
-    "optimizer_class": {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop,
-                        "sgd": torch.optim.SGD}}
 
 
 def experiment(algorithm: type[Model], cfg: SB3, world: World) -> Experiment:
     """`algorithm`: of Stable-Baselines3 or sb3-contrib. Raises UsageError for whatever does not fit it."""
-    compute, training = world.compute, not isinstance(world, Exhibition)
+    compute = world.compute
     compute.precision = "fp32"                                # whatever `auto` would come to
     vector = vectorized(cfg, world)
     model, notes = made(algorithm, cfg, vector, compute.device, compute.seed)
     delayed = hasattr(model, "policy_delay")
     kind = OnPolicy if isinstance(model, OnPolicyAlgorithm) else Delayed if delayed else OffPolicy
     learner = kind(model, compute)
-    if cfg.weights and training:
-        load_weights(model, cfg)
     stream = Rollouts if kind is OnPolicy else Greedy if isinstance(cfg, DQN) else Noisy
     total = cfg.total_timesteps or world.cfg.budget.steps or usual_steps(world.cfg) or 100_000
     return Experiment(learner, stream(model, vector, total, notes), policy=learner.greedy)
@@ -105,32 +95,6 @@ def made(algorithm: type[Model], cfg: SB3, vector: Vector, device: torch.device,
     what = f"Stable-Baselines3 {stable_baselines3.__version__}: {algorithm.__name__}, {policy}, {cfg.num_envs} " \
            f"environment{'s' * (cfg.num_envs > 1)}"
     return model, [what, *(one_line(each.message) for each in said)]
-
-
-def schedule(value: Any) -> Any:
-    """0.001 as it is; lin_0.001 falls in a straight line to 0 and stays there."""
-    text = str(value)
-    if text.startswith("lin_"):
-        return LinearSchedule(float(text.removeprefix("lin_")), 0.0, 1.0)
-    return None if value is None else float(value)
-
-
-def noise(cfg: Continuous, shape: tuple[int, ...]) -> ActionNoise | None:
-    if cfg.noise_type == "none":
-        return None
-    kind = NormalActionNoise if cfg.noise_type == "normal" else OrnsteinUhlenbeckActionNoise
-    return kind(np.zeros(shape), cfg.noise_std * np.ones(shape))
-
-
-def classes(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """policy_kwargs with the classes that its words name. Raises UsageError for an unknown word."""
-    found = dict(kwargs)
-    for name in kwargs.keys() & CHOICES.keys():
-        if kwargs[name] not in CHOICES[name]:
-            raise UsageError(f"agent.policy_kwargs.{name}={kwargs[name]} is not known. "
-                             f"{nearest(str(kwargs[name]), CHOICES[name])}")
-        found[name] = CHOICES[name][kwargs[name]]
-    return found
 
 
 def one_line(error: object) -> str:
