@@ -9,7 +9,7 @@ from .configs import A2C, DQN, PPO, QRDQN, SAC, SB3, TD3, TQC, TRPO, CrossQ
 
 STEPS: dict[str, dict[str, Any]] = {"default": {"budget.steps": 100_000}}          # the hyperparameters stay SB3's own
 FEWER: dict[str, dict[str, Any]] = {**STEPS, "Pendulum-v1": {"budget.steps": 20_000}}
-ON_POLICY = ("agent.num_envs=2", "agent.n_steps=4", "agent.learning_rate=0.01", "+agent.policy_kwargs.net_arch=[8]")
+ON_POLICY = ("agent.num_envs=4", "agent.n_steps=2", "agent.learning_rate=0.01", "+agent.policy_kwargs.net_arch=[8]")
 OFF_POLICY = ("agent.num_envs=2", "agent.learning_rate=0.01", "+agent.policy_kwargs.net_arch=[16]",
               "agent.buffer_size=96", "agent.learning_starts=40", "agent.batch_size=16", "agent.train_freq=1")
 GREEDY = ("agent.target_update_interval=14", "agent.exploration_fraction=1", "agent.exploration_final_eps=0.3",
@@ -27,7 +27,8 @@ def lab_agents() -> list[Agent]:
     small_batch = (*ON_POLICY, "agent.batch_size=8")
     return [agent("ppo", PPO, (*small_batch, "agent.n_epochs=1")), agent("a2c", A2C, ON_POLICY),
             agent("trpo", TRPO, (*small_batch, "agent.n_critic_updates=1", "agent.cg_max_steps=3")),
-            agent("dqn", DQN, (*OFF_POLICY, *GREEDY)), agent("qrdqn", QRDQN, (*OFF_POLICY, *GREEDY, "+agent.policy_kwargs.n_quantiles=8")),
+            agent("dqn", DQN, (*OFF_POLICY, *GREEDY)),
+            agent("qrdqn", QRDQN, (*OFF_POLICY, *GREEDY, "+agent.policy_kwargs.n_quantiles=8")),
             agent("sac", SAC, (*OFF_POLICY, *NOISY), FEWER), agent("td3", TD3, (*OFF_POLICY, *NOISY), FEWER),
             agent("tqc", TQC, (*OFF_POLICY, *NOISY), FEWER), agent("crossq", CrossQ, (*OFF_POLICY, *NOISY), FEWER)]
 
