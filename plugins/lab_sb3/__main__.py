@@ -64,7 +64,7 @@ def export(run: Path, path: Path) -> int:
         raise UsageError(f"{path}: expected the name of a new file that ends in .zip")
     cfg, made, _, count = trained(run, 0, [])
     if not cfg.agent.name.startswith("sb3_"):
-        raise UsageError(f"{run} is of the agent {cfg.agent.name}; only those of Stable-Baselines3 (sb3_...) become .zip")
+        raise UsageError(f"{run} is of the agent {cfg.agent.name}; only those named sb3_... become a .zip")
     model = made.experiment.learner.model
     model.num_timesteps, model._total_timesteps = count, max(cfg.agent.total_timesteps or 0, count, 1)
     model._update_current_progress_remaining(count, model._total_timesteps)

@@ -9,9 +9,10 @@ from lab.world import World
 
 from .configs import SB3
 
-ALGORITHMS = {"sb3_ppo": "stable_baselines3:PPO", "sb3_a2c": "stable_baselines3:A2C", "sb3_sac": "stable_baselines3:SAC",
-              "sb3_td3": "stable_baselines3:TD3", "sb3_dqn": "stable_baselines3:DQN", "sb3_trpo": "sb3_contrib:TRPO",
-              "sb3_qrdqn": "sb3_contrib:QRDQN", "sb3_tqc": "sb3_contrib:TQC", "sb3_crossq": "sb3_contrib:CrossQ"}
+ALGORITHMS = {
+    "sb3_ppo": "stable_baselines3:PPO", "sb3_a2c": "stable_baselines3:A2C", "sb3_sac": "stable_baselines3:SAC",
+    "sb3_td3": "stable_baselines3:TD3", "sb3_dqn": "stable_baselines3:DQN", "sb3_trpo": "sb3_contrib:TRPO",
+    "sb3_qrdqn": "sb3_contrib:QRDQN", "sb3_tqc": "sb3_contrib:TQC", "sb3_crossq": "sb3_contrib:CrossQ"}
 
 
 def build(cfg: SB3, world: World) -> Experiment:

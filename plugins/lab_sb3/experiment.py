@@ -17,7 +17,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from lab.contract import Experiment
 from lab.env_state import Tier, probe
 from lab.envs import name_of
-from lab.errors import UsageError
+from lab.errors import UsageError, within
 from lab.tuned import usual_steps
 from lab.world import Exhibition, World
 
@@ -35,6 +35,7 @@ def experiment(algorithm: type[Model], cfg: SB3, world: World) -> Experiment:
     """`algorithm`: of Stable-Baselines3 or sb3-contrib. Raises UsageError for whatever does not fit it."""
     compute = world.compute
     compute.precision = "fp32"                                # whatever `auto` would come to
+    within("agent.total_timesteps", cfg.total_timesteps, 1, 10**15)
     vector = vectorized(cfg, world)
     model, notes = made(algorithm, cfg, vector, compute.device, compute.seed)
     delayed = hasattr(model, "policy_delay")
@@ -90,7 +91,7 @@ def made(algorithm: type[Model], cfg: SB3, vector: Vector, device: torch.device,
         warnings.simplefilter("always")
         try:
             model = algorithm(policy, vector, seed=seed, device=device, policy_kwargs=kwargs or None, **given)
-        except (AssertionError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, MemoryError) as error:
+        except (AssertionError, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
             raise UsageError(f"{cfg.name}: Stable-Baselines3 refuses this: {one_line(error)}") from error
     what = f"Stable-Baselines3 {stable_baselines3.__version__}: {algorithm.__name__}, {policy}, {cfg.num_envs} " \
            f"environment{'s' * (cfg.num_envs > 1)}"

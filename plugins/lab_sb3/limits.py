@@ -6,7 +6,7 @@ from typing import Any
 from lab.errors import UsageError, within
 
 RANGES: dict[str, tuple[float, float]] = {
-    "num_envs": (1, 4096), "total_timesteps": (1, 10**15), "n_steps": (1, 10**7), "batch_size": (1, 10**7),
+    "num_envs": (1, 4096), "n_steps": (1, 10**7), "batch_size": (1, 10**7),
     "n_epochs": (1, 10**5), "gamma": (0, 1), "gae_lambda": (0, 1), "vf_coef": (0, 1e6), "max_grad_norm": (1e-9, 1e12),
     "target_kl": (1e-12, 1e6), "sde_sample_freq": (-1, 10**9), "rms_prop_eps": (0, 1), "buffer_size": (1, 10**10),
     "learning_starts": (0, 10**12), "tau": (0, 1), "policy_delay": (1, 10**6), "target_policy_noise": (0, 1e6),
@@ -18,14 +18,15 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def numeric(key: str, value: Any, word: str, high: float = 1e6) -> None:
-    """Raises UsageError unless `value` is a number up to `high`, or one after `word`, such as lin_0.001."""
+    """Raises UsageError unless `value` is a number up to `high`, or one after `word`, such as lin_0.001, or auto."""
     text = str(value)
     try:
         number = float(text.removeprefix(f"{word}_"))
     except ValueError:
         number = float("nan")
     if not (0 <= number <= high or text == word == "auto"):
-        raise UsageError(f"{key} is {value}; expected a number from 0 to {high:,}, or {word}_NUMBER")
+        raise UsageError(f"{key} is {value}; expected a number from 0 to {high:,.0f}, {word}_NUMBER"
+                         f"{' or auto' if word == 'auto' else ''}")
 
 
 def check(cfg: Any) -> None:
