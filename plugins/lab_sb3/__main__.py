@@ -3,10 +3,11 @@
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from lab import folder, screen
 from lab.argv import key, split
-from lab.assembly import assemble
+from lab.assembly import Assembled, assemble
 from lab.checkpoint import disk_error
 from lab.commands.runs import trained
 from lab.compose import composed
@@ -50,12 +51,18 @@ def bring(path: Path, overrides: list[str]) -> int:
     cfg = composed([f"+agent={agent}", *rest, *overrides])
     cfg.agent.policy_kwargs = {**policy_kwargs(path, data), **cfg.agent.policy_kwargs}
     made = assemble(cfg)
-    fill(made.experiment.learner.model.policy, path, data)
+    fill(model_of(made).policy, path, data)
     run = folder.create(None, world_name(cfg), agent, cfg.seed)
     with RunFolder(run, agent, cfg.checkpoint.keep) as record:
         sitting = Sitting(made, record)
         sitting.budget = Budget(seconds=1e-9)                 # nothing is trained: evaluated, filmed and saved
         return sitting.run(None).code
+
+
+def model_of(made: Assembled) -> Any:
+    """The algorithm of Stable-Baselines3 in it."""
+    learner: Any = made.experiment.learner
+    return learner.model
 
 
 def export(run: Path, path: Path) -> int:
@@ -65,7 +72,7 @@ def export(run: Path, path: Path) -> int:
     cfg, made, _, count = trained(run, 0, [])
     if not cfg.agent.name.startswith("sb3_"):
         raise UsageError(f"{run} is of the agent {cfg.agent.name}; only those named sb3_... become a .zip")
-    model = made.experiment.learner.model
+    model = model_of(made)
     model.num_timesteps, model._total_timesteps = count, max(cfg.agent.total_timesteps or 0, count, 1)
     model._update_current_progress_remaining(count, model._total_timesteps)
     if hasattr(model, "exploration_schedule"):

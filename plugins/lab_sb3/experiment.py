@@ -29,6 +29,7 @@ from .words import classes, noise, schedule
 
 OURS = {"name", "num_envs", "policy", "policy_kwargs", "total_timesteps", "noise_type", "noise_std"}
 SMALLEST = 36                     # pixels on a side that the network of CnnPolicy needs
+REFUSALS = (AssertionError, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
 def experiment(algorithm: type[Model], cfg: SB3, world: World) -> Experiment:
@@ -75,8 +76,8 @@ def vectorized(cfg: SB3, world: World) -> Vector:
 
 def made(algorithm: type[Model], cfg: SB3, vector: Vector, device: torch.device, seed: int) -> tuple[Model, list[str]]:
     """The model, and what to know about it. Raises UsageError for a value that Stable-Baselines3 refuses."""
-    space = vector.observation_space
-    picture = is_image_space(space) and sorted(space.shape)[1] >= SMALLEST
+    space, shape = vector.observation_space, vector.observation_space.shape or ()
+    picture = is_image_space(space) and sorted(shape)[1] >= SMALLEST
     policy = cfg.policy if cfg.policy != "auto" else "CnnPolicy" if picture else "MlpPolicy"
     given = {each.name: getattr(cfg, each.name) for each in fields(cfg) if each.name not in OURS}
     for name in ("learning_rate", "clip_range", "clip_range_vf"):
@@ -85,13 +86,13 @@ def made(algorithm: type[Model], cfg: SB3, vector: Vector, device: torch.device,
     if isinstance(given.get("train_freq"), list):
         given["train_freq"] = tuple(given["train_freq"])
     if isinstance(cfg, Continuous):
-        given["action_noise"] = noise(cfg, vector.action_space.shape)
+        given["action_noise"] = noise(cfg, vector.action_space.shape or ())
     kwargs = classes(cfg.policy_kwargs)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
             model = algorithm(policy, vector, seed=seed, device=device, policy_kwargs=kwargs or None, **given)
-        except (AssertionError, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        except REFUSALS as error:
             raise UsageError(f"{cfg.name}: Stable-Baselines3 refuses this: {one_line(error)}") from error
     what = f"Stable-Baselines3 {stable_baselines3.__version__}: {algorithm.__name__}, {policy}, {cfg.num_envs} " \
            f"environment{'s' * (cfg.num_envs > 1)}"

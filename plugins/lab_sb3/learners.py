@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from stable_baselines3.common.logger import Logger
@@ -23,7 +23,7 @@ FIRST = ("loss/critic", "loss/value", "loss/total")           # the loss that sa
 class Trained(Learner):
     """An algorithm of Stable-Baselines3: its networks, and train() for one batch."""
 
-    saved: tuple[str, ...] = ("weights", "optimizers", "n_updates")
+    saved: ClassVar[tuple[str, ...]] = ("weights", "optimizers", "n_updates")
     n_updates = Held("_n_updates")
 
     def __init__(self, model: Model, compute: Compute):

@@ -1,9 +1,8 @@
 """Stable-Baselines3's collect_rollouts as streams. T steps, N environments, K gradient steps, B rows."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecTransposeImage
@@ -78,16 +77,16 @@ class Rollouts(Collected):
 class Experience(Collected):
     """Minibatches drawn from everything seen lately, [K, B, ...]: those that train() would draw, in the same order."""
 
-    saved = ("count", "envs", "rows")
+    saved: ClassVar[tuple[str, ...]] = ("count", "envs", "rows")
 
     def __init__(self, model: Model, vector: Vector, total_timesteps: int, notes: list[str]):
         super().__init__(model, vector, total_timesteps, notes)
         self.rows, self.warmup = Rows(model.replay_buffer), model.learning_starts + 1
 
     @property
-    def sampler(self) -> Mapping[str, Any]:
+    def sampler(self) -> dict[str, Any]:
         """The generator of random actions."""
-        return self.model.action_space.np_random.bit_generator.state
+        return dict(self.model.action_space.np_random.bit_generator.state)
 
     @sampler.setter
     def sampler(self, state: Mapping[str, Any]) -> None:

@@ -93,8 +93,8 @@ def fill(policy: Any, path: Path, data: Plain) -> None:
             "action_space": policy.action_space}
     for name, now in here.items():
         was = data.get(name)
-        if odd := misfit(name, now, was if isinstance(was, dict) else {}):
-            raise UsageError(f"{path} does not fit: {odd}")
+        if differs := misfit(name, now, was if isinstance(was, dict) else {}):
+            raise UsageError(f"{path} does not fit: {differs}")
     expected = policy.state_dict()
     weights = read_weights(path, sum(each.nbytes for each in expected.values()))
     if odd := sorted(weights.keys() ^ expected.keys()):
@@ -112,8 +112,9 @@ def misfit(part: str, here: Any, described: Plain) -> str:
     """What differs between an object and how a .zip describes the one that it had, or "". `part`: its name there."""
     names = {"policy_class": ("__module__",), "observation_space": SHAPE, "action_space": (*SHAPE, "low", "high")}[part]
     for name in (each for each in names if each in described and hasattr(here, each)):
-        was, now = described[name], getattr(here, name)
-        if str(was) != str(list(now) if isinstance(now, tuple) else now):
+        was, value = described[name], getattr(here, name)
+        now = list(value) if isinstance(value, tuple) else value
+        if str(was) != str(now):
             return f"its {part} has {name.strip('_')} {was!s:.100}, this one {now!s:.100}"
     return ""
 
