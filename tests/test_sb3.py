@@ -66,7 +66,6 @@ def test_with_its_defaults_the_same_weights_as_learn(agent, env, seed, steps):
     assert_same(trained(agent, env, seed, steps), plain(agent, env, seed, steps))
 
 
-SMALL = {"policy_kwargs": {"net_arch": [16]}}
 CASES = {
     "several environments": ("ppo", CART, {"num_envs": 3, "n_steps": 64, "n_epochs": 2}),
     "a schedule": ("ppo", CART, {"n_steps": 64, "learning_rate": "lin_0.01", "clip_range": "lin_0.3"}),
@@ -90,10 +89,10 @@ def test_with_other_values_too(name):
     agent, env, values = CASES[name]
     overrides = [f"agent.{key}={str(value).replace(chr(39), '')}" for key, value in values.items()]
     learner = trained(agent, env, 11, STEPS, "+agent.policy_kwargs.net_arch=[16]", *overrides)
-    assert_same(learner, plain(agent, env, 11, STEPS, **SMALL, **{k: v for k, v in objects(env, values)}))
+    assert_same(learner, plain(agent, env, 11, STEPS, policy_kwargs={"net_arch": [16]}, **dict(objects(values))))
 
 
-def objects(env, values):
+def objects(values):
     """As Stable-Baselines3 takes them."""
     kinds = {"normal": NormalActionNoise, "ornstein-uhlenbeck": OrnsteinUhlenbeckActionNoise}
     for key, value in values.items():
