@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import fields
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -14,10 +15,12 @@ from stable_baselines3.common.noise import NormalActionNoise, OrnsteinUhlenbeckA
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from lab import checkpoint
 from lab.assembly import assemble, budget_of
 from lab.compose import composed
 from lab.host import host
-from lab.runner import Periods, Runner
+from lab.runner import Budget, Periods, Runner
+from lab.testing.making import Disk
 from lab_sb3.build import ALGORITHMS
 from lab_sb3.experiment import OURS
 
@@ -36,12 +39,16 @@ class Nowhere:
     media = save = log
 
 
-def trained(agent, env, seed, steps, *overrides):
-    """The learner of a run of the lab, logged, saved and evaluated on the way."""
-    made = assemble(composed([f"+agent=sb3_{agent}", "env=gym", f"env.id={env}", f"seed={seed}",
+def assembled(agent, env, seed, steps, *overrides):
+    return assemble(composed([f"+agent=sb3_{agent}", "env=gym", f"env.id={env}", f"seed={seed}",
                               f"budget.steps={steps}", *QUICK, *overrides]))
-    runner = Runner(made.experiment, made.compute, Nowhere(), Periods(100, steps // 2, 90))
-    runner.run(budget_of(made.cfg, made.experiment))
+
+
+def trained(*what):
+    """The learner of a run of the lab, logged, saved and evaluated on the way."""
+    made = assembled(*what)
+    budget = budget_of(made.cfg, made.experiment)
+    Runner(made.experiment, made.compute, Nowhere(), Periods(100, int(budget.steps) // 2, 90)).run(budget)
     return made.experiment.learner
 
 
@@ -104,6 +111,20 @@ def objects(values):
             yield key, tuple(value) if isinstance(value, list) else value
 
 
+@pytest.mark.parametrize("agent, env", [("a2c", CART), ("dqn", CART), ("td3", PENDULUM)])
+def test_a_run_that_was_interrupted_ends_in_them_too(agent, env, tmp_path):
+    what = (agent, env, 13, STEPS, "agent.num_envs=2", "+agent.policy_kwargs.net_arch=[16]")
+    first, periods = assembled(*what), Periods(100, 200, 10**9)
+    killed = Runner(first.experiment, first.compute, Disk(tmp_path), periods)
+    killed.run(Budget(updates=17))
+    made = assembled(*what)
+    resumed = Runner(made.experiment, made.compute, Disk(tmp_path), periods)
+    resumed.load(checkpoint.newest(tmp_path, print)[1])
+    resumed.run(Budget(steps=STEPS))
+    model = plain(agent, env, 13, STEPS, num_envs=2, policy_kwargs={"net_arch": [16]})
+    assert_same(made.experiment.learner, model)
+
+
 def test_pictures_are_seen_as_stable_baselines3_sees_them(picture):
     learner = trained("a2c", picture, 0, 40)
     env = DummyVecEnv([lambda: Monitor(gym.make(picture))])
@@ -145,6 +166,17 @@ def test_names_and_defaults_are_those_of_stable_baselines3(agent):
     theirs = {name: each.default for name, each in parameters.items() if name not in EXCLUDED}
     config = host().entry("agent", f"sb3_{agent}").config
     assert {each.name: each.default for each in fields(config) if each.name not in OURS} == theirs
+
+
+def test_the_values_of_the_zoo():
+    agent = composed(["+experiment=sb3_dqn_cartpole_zoo"]).agent
+    assert (agent.train_freq, agent.gradient_steps, agent.total_timesteps) == (256, 128, 50_000)
+    assert agent.policy_kwargs == {"net_arch": [256, 256]}
+
+
+def test_every_agent_is_in_the_guide():
+    text = (Path(__file__).parent.parent / "docs" / "sb3.md").read_text()
+    assert [agent for agent in ALGORITHMS if f"`{agent}`" not in text] == []
 
 
 def test_every_agent_is_tested_here():

@@ -194,3 +194,14 @@ def test_its_warnings_are_said_at_the_start():
 def test_declaring_the_agents_imports_nothing_heavy(process):
     code = "import sys, lab_sb3.plugin as p; p.lab_agents(); print({'torch', 'stable_baselines3'} & set(sys.modules))"
     assert process("-c", code).stdout.strip() == "set()"
+
+
+def test_an_environment_gets_what_dummy_vec_env_would_hand_it():
+    """Numpy's integers, whose arithmetic is not Python's; and numbers near 0 stay what they are."""
+    experiment = maker("sb3_a2c")().experiment
+    seen = []
+    for env in experiment.stream.envs.envs:
+        env.env.step = lambda action, step=env.env.step: (seen.append(type(action)), step(action))[1]
+    torch.set_flush_denormal(True)
+    experiment.stream.next()
+    assert set(seen) == {np.int64} and float(torch.tensor([1e-40]) * 1) > 0
