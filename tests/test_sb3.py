@@ -88,7 +88,7 @@ CASES = {
     "noise": ("sac", PENDULUM, {"noise_type": "normal", "ent_coef": 0.1, "batch_size": 32, "learning_starts": 10}),
     "state-dependent noise": ("sac", PENDULUM, {
         "use_sde": True, "use_sde_at_warmup": True, "ent_coef": "auto_0.5", "batch_size": 32, "sde_sample_freq": 5})}
-STEPS = 310
+STEPS = 230
 
 
 @pytest.mark.parametrize("name", CASES)
