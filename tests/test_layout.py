@@ -55,10 +55,15 @@ FORBIDDEN = {
     "shell": r"os\.system\(|shell=True"}
 
 
+# A .zip of Stable-Baselines3 holds its weights in torch's own format: the weights-only reader makes tensors of it and
+# refuses the rest. This line alone, in this file alone.
+ALLOWED = {"plugins/lab_sb3/zips.py": 'found = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)'}
+
+
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_nothing_that_would_run_what_it_reads(what):
     lines = [(f"{name(path)}:{number}", line) for path in SOURCES
-             for number, line in enumerate(path.read_text().splitlines(), 1)]
+             for number, line in enumerate(path.read_text().splitlines(), 1) if line.strip() != ALLOWED.get(name(path))]
     found = [where for where, line in lines if re.search(FORBIDDEN[what], line)]
     assert not found
 
