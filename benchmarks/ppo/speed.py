@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import common
 
-STEPS, QUICK, SEED, WARM, TARGET = 100_000, 10_000, 0, 512, 2
+STEPS, QUICK, SEED, WARM, TARGET = 50_000, 10_000, 0, 512, 2
 SIDES = ("lab", "lab-compile", "sb3")
 ZOO = "+experiment=ppo_cartpole_zoo"
 
