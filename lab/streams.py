@@ -23,7 +23,7 @@ class Steps(Stream):
     def next(self) -> Batch:
         rows = self.envs.collect(self.act, 1, self.count)                # [1, N, ...]
         self.count += len(self.envs)
-        return {name: row[0] for name, row in rows.items()}
+        return self.envs.normalized({name: row[0] for name, row in rows.items()})
 
     def metrics(self) -> dict[str, float]:
         return self.envs.metrics()
@@ -32,7 +32,7 @@ class Steps(Stream):
         self.envs.close()
 
     def notes(self) -> list[str]:
-        return [self.envs.recorder.describe()]
+        return self.envs.describe()
 
 
 class Ring(Saved):

@@ -51,7 +51,7 @@ class Video:
             envs.close()
 
     def film(self, envs: Envs) -> list[np.ndarray]:
-        film, step, every, done = list[np.ndarray](), 0, 1, False
+        film, step, every, done, episode = list[np.ndarray](), 0, 1, False, envs.episodes[0]
         while not done and step <= self.max_steps:
             if step % every == 0:
                 film.append(self.frame(envs))
@@ -59,8 +59,8 @@ class Video:
                 film, every = film[::2], 2 * every
             signals.check()
             with torch.no_grad():
-                done = bool(envs.collect(lambda obs, count: self.policy(obs), 1)["done"].any())
-            step += 1
+                envs.collect(lambda obs, count: self.policy(obs), 1)
+            done, step = envs.episodes[0] > episode, step + 1      # not at a lost life: the game goes on
         if not done:
             envs.restart(0)
         return thinned(film, self.frames)

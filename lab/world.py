@@ -16,13 +16,15 @@ from .envs import Envs, standard
 from .errors import UsageError
 from .evaluate import EpisodeReturn
 from .host import host
+from .normalize import Normalizer, normalizer
 from .optimizers import overridable
 from .schedules import scheduled
 
 
 class World:
     def __init__(self, cfg: LabConfig, compute: Compute):
-        self.cfg, self.compute = cfg, compute
+        self.cfg, self.compute, self.stepped = cfg, compute, False
+        self.normalizer: Normalizer | None = None         # of the environments that train
 
     def make_env(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """One environment, its observations joined to one array or number. Raises UsageError where none was chosen."""
@@ -31,8 +33,23 @@ class World:
         return standard(host().load("env", self.cfg.env.name)(self.cfg.env, render_mode))
 
     def envs(self, n: int, name: str = "train") -> Envs:
-        """`n` copies for training, their state saved as exactly as the environment allows."""
+        """`n` copies for training, stepped as vector.mode says, their state saved as exactly as they allow.
+
+        Raises UsageError where the environment cannot be stepped or normalised as the config asks.
+        """
+        envs = self.copies(n, name)
+        if self.cfg.normalize.obs or self.cfg.normalize.reward:
+            envs.normalizer = self.normalizer = normalizer(self.cfg, envs)
+        self.stepped = True
+        return envs
+
+    def copies(self, n: int, name: str) -> Envs:
         return Envs(self.make_env, n, self.compute, name, self.tier)
+
+    def seen(self, policy: Policy) -> Policy:
+        """`policy` on observations as training saw them: on the scale of its statistics, which stay as they are."""
+        scale = self.normalizer
+        return policy if scale is None else lambda obs: policy(scale.obs(obs))
 
     def must_fit(self, key: str, n: int, size: int) -> None:
         """Raises UsageError where memory has no room for the `n` things of `size` bytes that `key` asks for.
