@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -164,7 +164,8 @@ def shrinking(size: tuple[int, int], to: int) -> Callable[[np.ndarray], np.ndarr
         height, width, *colours = picture.shape
         rows = picture.reshape(height, width // across.shape[1], across.shape[1], -1).astype(np.float32)
         rows = np.matmul(across, rows).reshape(height // down.shape[1], down.shape[1], -1)
-        return cast(np.ndarray, np.rint(np.matmul(down, rows)).astype(np.uint8).reshape(to, to, *colours))
+        small: np.ndarray = np.rint(np.matmul(down, rows)).astype(np.uint8)
+        return small.reshape((to, to, *colours))
 
     return shrink
 
@@ -174,7 +175,7 @@ def blocks(n: int, to: int) -> np.ndarray:
     a, b = n // math.gcd(n, to), to // math.gcd(n, to)
     edge = np.arange(b + 1) * a / b                       # where the new pixels begin and end, in old ones
     low, high = np.maximum(edge[:-1, None], np.arange(a)), np.minimum(edge[1:, None], np.arange(a) + 1)
-    return (np.maximum(high - low, 0) * b / a).astype(np.float32)
+    return np.asarray(np.maximum(high - low, 0) * b / a, np.float32)
 
 
 def build(cfg: Atari, render_mode: str | None = None) -> gym.Env[Any, Any]:

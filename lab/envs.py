@@ -37,7 +37,7 @@ class Envs(Vector):
     saved = ("obs", "episodes", "returns", "lengths", "frames", "finished", "recorder")
 
     def __init__(self, make: Make, n: int, compute: Compute, name: str = "train", tier: Tier = Tier.BOUNDARY):
-        self.envs = [make() for _ in range(n)]
+        self.envs: list[Any] = [make() for _ in range(n)]
         self.prepare(about(self.envs[0]), n, compute, name)
         self.recorder = Recorder(self.envs, make, self.seed, tier)
         for i in range(n):
@@ -115,11 +115,18 @@ class Envs(Vector):
         return super().state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises ValueError where it is of other environments, ResumeError where they cannot be brought back."""
+        if len(state["recorder"]["actions"]) != len(self.envs):
+            raise ValueError("one of the checkpoint and this run has vector.mode=native, the other not")
         super().load_state_dict(state)
-        self.lost = [i for i in range(self.n) if not self.restore(i)]
+        self.lost = self.restored()
         if self.lost:
             why = self.recorder.describe() if self.recorder.level is Tier.BOUNDARY else "they could not be brought back"
             LOG.warning("%d of %d environments begin a new episode: %s", len(self.lost), self.n, why)
+
+    def restored(self) -> list[int]:
+        """Bring all copies back; those for which that could not be, and which began a new episode."""
+        return [i for i in range(self.n) if not self.restore(i)]
 
     def restore(self, i: int) -> bool:
         """Bring copy `i` back into its episode; where that cannot be, begin the next one."""

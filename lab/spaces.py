@@ -42,17 +42,23 @@ def dtype_of(space: gym.Space[Any]) -> Any:
 
 
 def to_env(space: gym.Space[Any], action: Tensor) -> Any:
-    """What a policy chose [N, ...] as the environment wants it: a list of int, or an array of the space's dtype.
-
-    A Box takes actions in its own units; what lies beyond its bounds becomes the bound. Discrete ones count from 0.
-    """
+    """What a policy chose [N, ...] as single environments want it: a list of int, or an array of the space's dtype."""
     if isinstance(space, spaces.Discrete):
         return (action + int(space.start)).tolist() if space.start else action.tolist()
+    return to_array(space, action)
+
+
+def to_array(space: gym.Space[Any], action: Tensor) -> np.ndarray:
+    """What a policy chose [N, ...] as an array of the space's dtype.
+
+    A Box takes actions in its own units; what lies beyond its bounds becomes the bound. Policies count discrete ones
+    from 0, whatever the space counts from.
+    """
     values = action.cpu().numpy()
     if isinstance(space, spaces.Box):
-        return np.clip(values, space.low, space.high).astype(space.dtype)
+        return np.asarray(np.clip(values, space.low, space.high), space.dtype)
     values = values.astype(space.dtype)
-    return values + space.start if isinstance(space, spaces.MultiDiscrete) else values
+    return np.asarray(values + space.start) if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else values
 
 
 def stack_of(env: gym.Env[Any, Any]) -> tuple[int, str]:

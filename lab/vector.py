@@ -26,7 +26,9 @@ class Vector(Saved):
         self.shape, self.dtype = of.observation_space.shape, dtype_of(of.observation_space)
         start = getattr(of.observation_space, "start", 0)
         self.start = start if np.any(start) else None     # integer observations count from here; ours from 0
-        self.episodes, self.returns, self.lengths = [0] * n, [0.0] * n, [0] * n
+        self.episodes: Any = [0] * n                      # [N] numbers of the episodes in progress
+        self.returns: Any = [0.0] * n                     # [N] and what they brought, and took, so far
+        self.lengths: Any = [0] * n
         self.frames = np.zeros((2, n), np.int64)          # of the episodes that are over, and of those in progress
         self.lost: list[int] = []                         # copies whose episode a resume could not bring back
         self.finished: list[tuple[float, int]] = []       # (return, length) of episodes not yet reported
@@ -52,7 +54,7 @@ class Vector(Saved):
         for t in range(steps):
             rows["obs"][t] = self.obs
             actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
-            self.step(to_env(self.action_space, actions[t]), rows, t)
+            self.step(self.choices(actions[t]), rows, t)
         self.check(rows, count)
         if self.normalizer:
             self.normalizer.learn(rows)
@@ -67,6 +69,10 @@ class Vector(Saved):
                 "next_obs": np.zeros((*shape, *self.obs.shape[1:]), self.dtype),
                 "terminal": np.zeros(shape, np.float32), "done": np.zeros(shape, np.float32)}
         return {**rows, "reset": np.zeros(shape, np.float32)} if self.stack > 1 else rows
+
+    def choices(self, action: Tensor) -> Any:
+        """Of a policy, as `step` takes them."""
+        return to_env(self.action_space, action)
 
     def step(self, choices: Any, rows: dict[str, np.ndarray], t: int) -> None:
         """One step of every environment, written into place `t` of `rows`, each [T, N, ...]."""

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.vector import VectorEnv
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -16,9 +17,11 @@ from .envs import Envs, standard
 from .errors import UsageError
 from .evaluate import EpisodeReturn
 from .host import host
+from .native import NativeEnvs
 from .normalize import Normalizer, normalizer
 from .optimizers import overridable
 from .schedules import scheduled
+from .spaces import about
 
 
 class World:
@@ -44,7 +47,20 @@ class World:
         return envs
 
     def copies(self, n: int, name: str) -> Envs:
+        if self.cfg.vector.mode == "native":
+            env = self.make_env()
+            env.close()
+            return NativeEnvs(self.make_vector, n, self.compute, about(env), name)
         return Envs(self.make_env, n, self.compute, name, self.tier)
+
+    def make_vector(self, n: int) -> VectorEnv[Any, Any, Any]:
+        """`n` copies in one object. Raises UsageError where the environment offers no such thing."""
+        cfg = self.cfg.env
+        if not getattr(host().entry("env", cfg.name), "build_vector", ""):
+            raise UsageError(f"env {cfg.name} has no vector environment of its own, which vector.mode=native asks for; "
+                             "use vector.mode=sync or async")
+        made: VectorEnv[Any, Any, Any] = host().load("env", cfg.name, "build_vector")(cfg, n)
+        return made
 
     def seen(self, policy: Policy) -> Policy:
         """`policy` on observations as training saw them: on the scale of its statistics, which stay as they are."""
@@ -101,6 +117,9 @@ class Exhibition(World):
     """Where nothing is trained: no buffer is filled, and no environment has to come back."""
 
     tier = Tier.BOUNDARY
+
+    def copies(self, n: int, name: str) -> Envs:
+        return Envs(self.make_env, n, self.compute, name)
 
     def must_fit(self, key: str, n: int, size: int) -> None:
         pass

@@ -1,6 +1,7 @@
 """Games of Atari: what a step shows, what is learned from and what is reported, and coming back in mid-episode."""
 
 import importlib
+import itertools
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_an_observation_is_the_one_before_moved_on_by_one_screen(options, shape)
     first = seen[0][0]
     assert about(env).stack == shape[0] and about(env).padding == "zero" and first.shape == shape
     assert not first[:-1].any() and first[-1].any() and env.observation_space.contains(first)
-    for (before, *_), (obs, *_) in zip(seen, seen[1:], strict=False):
+    for (before, *_), (obs, *_) in itertools.pairwise(seen):
         assert np.array_equal(obs[:-1], before[1:]) and obs.dtype == np.uint8
 
 
