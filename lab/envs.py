@@ -116,7 +116,7 @@ class Envs(Vector):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises ValueError where it is of other environments, ResumeError where they cannot be brought back."""
-        if len(state["recorder"]["actions"]) != len(self.envs):
+        if len(state["episodes"]) == self.n and len(state["recorder"]["actions"]) != len(self.envs):
             raise ValueError("one of the checkpoint and this run has vector.mode=native, the other not")
         super().load_state_dict(state)
         self.lost = self.restored()
