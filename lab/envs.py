@@ -14,7 +14,7 @@ import numpy as np
 
 from .compute import Compute
 from .env_state import Tier
-from .recorder import Recorder
+from .recorder import MEANING, Recorder
 from .spaces import about, name_of, standard
 from .vector import Vector
 
@@ -116,12 +116,13 @@ class Envs(Vector):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises ValueError where it is of other environments, ResumeError where they cannot be brought back."""
-        if len(state["episodes"]) == self.n and len(state["recorder"]["actions"]) != len(self.envs):
-            raise ValueError("one of the checkpoint and this run has vector.mode=native, the other not")
         super().load_state_dict(state)
         self.lost = self.restored()
+        self.say_lost(self.recorder.level)
+
+    def say_lost(self, level: Tier) -> None:
         if self.lost:
-            why = self.recorder.describe() if self.recorder.level is Tier.BOUNDARY else "they could not be brought back"
+            why = f"environment state: {MEANING[level]}" if level is Tier.BOUNDARY else "they could not be brought back"
             LOG.warning("%d of %d environments begin a new episode: %s", len(self.lost), self.n, why)
 
     def restored(self) -> list[int]:

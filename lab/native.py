@@ -119,6 +119,10 @@ class NativeEnvs(Envs):
         self.begin()
         return list(range(self.n))
 
+    @property
+    def logs(self) -> int:
+        return 1
+
     def describe(self) -> list[str]:
         seeds = "each episode from its own seed" if self.envs[0].masked else "only the first episodes seeded"
         return [f"{self.n} copies stepped by {type(self.envs[0].vector).__name__}, {seeds}", *super().describe()]

@@ -18,6 +18,8 @@ from .state import Saved
 class Vector(Saved):
     """N copies as one source of rows; a subclass says how they are stepped."""
 
+    first, total = 0, 0           # where these are some of `total` copies: the number of the first
+
     def prepare(self, of: About, n: int, compute: Compute, name: str) -> None:
         """Everything that is there before the first reset."""
         self.n, self.compute, self.name, self.id = n, compute, name, of.id
@@ -39,7 +41,7 @@ class Vector(Saved):
         return self.n
 
     def seed(self, i: int, episode: int) -> int:
-        return self.compute.seed_for(f"{self.name}/{i}/{episode}")
+        return self.compute.seed_for(f"{self.name}/{self.first + i}/{episode}")
 
     def collect(self, act: Act, steps: int, count: int = 0) -> dict[str, Tensor]:
         """[T, N, ...] obs, action, reward, next_obs, terminal (no future to bootstrap from) and done (a new episode).
@@ -99,7 +101,7 @@ class Vector(Saved):
     def error(self, i: int, what: str, where: str = "") -> EnvError:
         self.spoiled()                        # a resume begins new episodes: this one cannot be trusted
         where = where or f"step {self.lengths[i]} of its episode {self.episodes[i]}"
-        return EnvError(f"environment {self.id} (copy {i} of {self.n}, {where}) {what}")
+        return EnvError(f"environment {self.id} (copy {self.first + i} of {self.total or self.n}, {where}) {what}")
 
     def spoiled(self) -> None:
         raise NotImplementedError
@@ -119,14 +121,27 @@ class Vector(Saved):
         return super().state_dict() | ({"normalizer": self.normalizer.state_dict()} if self.normalizer else {})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises ValueError where it is of another number of environments, or normalised otherwise."""
+        super().load_state_dict(self.accepted(state))
+
+    def accepted(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of the environments; that of the normaliser is put back.
+
+        Raises ValueError where it is of other environments, or normalised otherwise.
+        """
         if (n := len(state["episodes"])) != self.n:
             raise ValueError(f"it holds {n} environments and this run has {self.n}")
+        if len(state["recorder"]["actions"]) != self.logs:
+            raise ValueError("one of the checkpoint and this run has vector.mode=native, the other not")
         if ("normalizer" in state) != (self.normalizer is not None):
             raise ValueError("one of the checkpoint and this run has normalised observations or rewards, the other not")
         if self.normalizer:
             self.normalizer.load_state_dict(state["normalizer"])
-        super().load_state_dict({name: value for name, value in state.items() if name != "normalizer"})
+        return {name: value for name, value in state.items() if name not in ("normalizer", "generators")}
+
+    @property
+    def logs(self) -> int:
+        """Objects that are followed, each with its log of actions."""
+        return self.n
 
     def describe(self) -> list[str]:
         """What a user should know at the start."""

@@ -9,6 +9,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .asynchronous import AsyncEnvs
 from .compute import Compute
 from .config import LabConfig
 from .contract import Policy
@@ -22,6 +23,7 @@ from .normalize import Normalizer, normalizer
 from .optimizers import overridable
 from .schedules import scheduled
 from .spaces import about
+from .worker import FromConfig
 
 
 class World:
@@ -51,6 +53,11 @@ class World:
             env = self.make_env()
             env.close()
             return NativeEnvs(self.make_vector, n, self.compute, about(env), name)
+        if self.cfg.vector.mode == "async":
+            env = self.make_env()
+            env.close()
+            make = FromConfig(self.cfg.env, gym.registry.get(str(getattr(self.cfg.env, "id", ""))))
+            return AsyncEnvs(make, n, self.compute, about(env), self.tier, self.cfg.vector.workers)
         return Envs(self.make_env, n, self.compute, name, self.tier)
 
     def make_vector(self, n: int) -> VectorEnv[Any, Any, Any]:
