@@ -4,11 +4,12 @@ It is told what to do over a pipe; rows, observations and actions lie in memory 
 answers every request with (what came of it, the error or "", log records), and ends when the pipe does.
 """
 
+import io
 import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -150,6 +151,8 @@ def work(job: Job, pipe: Connection) -> None:
     log, kept = logging.getLogger("lab"), Kept()
     log.handlers, log.propagate = [kept], False
     seed_globals(Compute(ComputeConfig(device="cpu"), job.seed).seed_for(f"{job.name}/worker/{job.number}"))
+    with redirect_stderr(io.StringIO()):
+        host()                                            # whatever it says of the plugins, the parent said it
     share, error = attempt(partial(Share, job))
     with suppress(EOFError, OSError):
         pipe.send((None, error, kept.taken()))
