@@ -130,7 +130,7 @@ class Vector(Saved):
         """
         if (n := len(state["episodes"])) != self.n:
             raise ValueError(f"it holds {n} environments and this run has {self.n}")
-        if len(state["recorder"]["actions"]) != self.logs:
+        if len(state["recorder"].get("actions", range(self.logs))) != self.logs:
             raise ValueError("one of the checkpoint and this run has vector.mode=native, the other not")
         if ("normalizer" in state) != (self.normalizer is not None):
             raise ValueError("one of the checkpoint and this run has normalised observations or rewards, the other not")
