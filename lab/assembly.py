@@ -42,8 +42,7 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     unused(cfg, world)
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:
-        policy = world.seen(policy)
-        evaluators = {"return": world.returns(policy), **evaluators}
+        evaluators, policy = {"return": world.returns(policy), **evaluators}, world.seen(policy)
         films = cfg.evaluate.videos
         if films:
             closing["video"] = Video(world.make_env, policy, films, compute, cfg.evaluate.max_steps)

@@ -13,7 +13,7 @@ from .errors import UsageError
 class AtariVector(VectorEnv[Any, Any, Any]):
     """Sees and pays what lab.atari.AtariGame does, with these differences.
 
-    Rounding: one grey level in a few of a million pixels. The last screen of a game that ends in the midst of a step.
+    Rounding: one grey level in at most 2 of 10,000 pixels. The last screen of a game that ends in the midst of a step.
     The emulator repeats sticky actions by its own generators, and begins a new game where its last one left it, not
     from a fresh start; only the first game of each copy is seeded. A state cannot be read: a resume replays all steps.
     """

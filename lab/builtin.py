@@ -31,7 +31,7 @@ class Atari:
     of the last two frames, grey, 84 by 84, four in a stack. What else follows whom stands beside each key.
     """
 
-    name: str = "atari"
+    name: str = "Atari"
     id: str = "Atari/${.game}"    # follows the game
     game: str = "pong"            # as in `python -c "import ale_py.roms as r; print(r.get_all_rom_ids())"`
     sticky: float = 0.25          # probability that a frame repeats the action of the frame before (Machado)
@@ -133,7 +133,7 @@ class RMSprop(OptimizerConfig):
 @hookimpl
 def lab_envs() -> list[Env]:
     return [Env("gym", Gym, "lab.gymnasium_envs:build", "lab.gymnasium_envs:build_vector"),
-            Env("atari", Atari, "lab.atari:build", "lab.atari_vector:build")]
+            Env("Atari", Atari, "lab.atari:build", "lab.atari_vector:build")]
 
 
 @hookimpl

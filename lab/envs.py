@@ -5,22 +5,24 @@ episode that ends begins anew at once (autoreset in the same step), and `next_ob
 """
 
 import copy
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
 
 from .compute import Compute
+from .contract import Act, Batch
 from .env_state import Tier
-from .recorder import MEANING, Recorder
-from .spaces import about, name_of, standard
+from .recorder import Recorder
+from .spaces import about, name_of, standard, to_array
 from .vector import Vector
 
 __all__ = ["Envs", "Make", "name_of", "standard"]
 
-LOG = logging.getLogger("lab")
 Make = Callable[[], gym.Env[Any, Any]]
 SCALARS = (float, int, bool, np.floating, np.integer, np.bool_)
 
@@ -43,6 +45,46 @@ class Envs(Vector):
         for i in range(n):
             self.obs[i] = self.reset(i)
 
+    def collect(self, act: Act, steps: int, count: int = 0) -> dict[str, Tensor]:
+        """[T, N, ...] obs, action, reward, next_obs, terminal (no future to bootstrap from) and done (a new episode).
+
+        Where observations are stacks of frames also `reset`: 1 where the next row begins with a new stack. With a
+        normaliser `act` sees normalised observations, and the rows are raw. The action is the policy's own: what lies
+        beyond the bounds of a Box is clipped on its way to the environment.
+        Raises EnvError where an environment raises or returns what is not a finite value of its space's shape.
+        """
+        rows, device, actions = self.empty(steps), self.compute.device, []
+        act = self.normalizer.seeing(act) if self.normalizer else act
+        for t in range(steps):
+            rows["obs"][t] = self.obs
+            actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
+            self.step(self.choices(actions[t]), rows, t)
+        self.check(rows, count)
+        if self.normalizer:
+            self.normalizer.learn(rows)
+        batch = {"action": torch.stack(actions)}
+        for name, row in rows.items():
+            batch[name] = torch.from_numpy(row).to(device)
+        return batch
+
+    def empty(self, steps: int) -> dict[str, np.ndarray]:
+        shape = (steps, self.n)
+        rows = {"obs": np.zeros((*shape, *self.obs.shape[1:]), self.dtype), "reward": np.zeros(shape, np.float32),
+                "next_obs": np.zeros((*shape, *self.obs.shape[1:]), self.dtype),
+                "terminal": np.zeros(shape, np.float32), "done": np.zeros(shape, np.float32)}
+        return {**rows, "reset": np.zeros(shape, np.float32)} if self.stack > 1 else rows
+
+    def choices(self, action: Tensor) -> Any:
+        """What a policy chose [N, ...] as `step` takes it: a list of int, or an array of the space's dtype."""
+        space = self.action_space
+        if isinstance(space, spaces.Discrete):
+            return (action + int(space.start)).tolist() if space.start else action.tolist()
+        return to_array(space, action)
+
+    def normalized(self, batch: Batch) -> Batch:
+        """What a stream hands out: raw rows on the scale of the statistics, or the batch itself."""
+        return self.normalizer.batch(batch) if self.normalizer else batch
+
     def step(self, choices: Any, rows: dict[str, np.ndarray], t: int) -> None:
         """One step of every environment, written into place `t` of `rows`, each [T, N, ...]."""
         watched = self.recorder.active        # an environment may write into the action that is kept
@@ -56,6 +98,8 @@ class Envs(Vector):
                 self.recorder.stepped(i, choice, obs, reward)
             if np.shape(obs) != self.shape:
                 raise self.error(i, f"returned an observation of shape {np.shape(obs)}, its space has {self.shape}")
+            if self.whole and not fits(obs, self.dtype):
+                raise self.error(i, f"returned an observation {misfit(obs)}, its space is of {np.dtype(self.dtype)}")
             if not (isinstance(reward, SCALARS) or (isinstance(reward, np.ndarray) and reward.ndim == 0)):
                 raise self.error(i, f"returned the reward {reward!r}, a {type(reward).__name__}; expected a number")
             try:
@@ -68,11 +112,7 @@ class Envs(Vector):
             if info:
                 self.told(i, info, rows, t)
             if terminated or truncated:
-                rows["done"][t, i] = 1
-                if self.stack > 1:
-                    rows["reset"][t, i] = 1
-                self.finished.append((self.returns[i], self.lengths[i]))
-                self.restart(i)
+                self.over(i, rows, t)
 
     def told(self, i: int, info: Mapping[str, Any], rows: dict[str, np.ndarray], t: int) -> None:
         """What the info of a step says about learning, and how many frames of the episode are over."""
@@ -89,6 +129,14 @@ class Envs(Vector):
         if "episode_frame_number" in info:
             self.frames[1, i] = info["episode_frame_number"]
 
+    def over(self, i: int, rows: dict[str, np.ndarray], t: int) -> None:
+        """The episode of copy `i` ended with step `t`."""
+        rows["done"][t, i] = 1
+        if self.stack > 1:
+            rows["reset"][t, i] = 1
+        self.finished.append((self.returns[i], self.lengths[i]))
+        self.restart(i)
+
     def reset(self, i: int) -> Any:
         try:
             obs, _ = self.envs[i].reset(seed=self.seed(i, self.episodes[i]))
@@ -97,52 +145,37 @@ class Envs(Vector):
         self.recorder.began(i, self.episodes[i])
         if np.shape(obs) != self.shape:
             raise self.error(i, f"returned {np.shape(obs)} from reset, its space has the shape {self.shape}")
+        if self.whole and not fits(obs, self.dtype):
+            raise self.error(i, f"returned an observation {misfit(obs)} in reset, its space is of {np.dtype(self.dtype)}")
         try:
             return np.asarray(obs if self.start is None else obs - self.start, self.dtype)
         except (TypeError, ValueError) as error:
             raise self.error(i, f"returned an observation that is no number from reset: {obs!r:.80}") from error
+
+    def check(self, rows: dict[str, np.ndarray], count: int) -> None:
+        """Raises EnvError where a reward or an observation is not finite."""
+        for name in ("reward", "next_obs", "obs"):
+            if rows[name].dtype.kind == "f" and not np.isfinite(rows[name]).all():
+                t, i = np.argwhere(~np.isfinite(rows[name]))[0][:2]
+                what, at = "a reward" if name == "reward" else "an observation", count + t * self.n
+                raise self.error(int(i), f"returned {what} that is not finite", f"step {at:,} of the run")
 
     def restart(self, i: int) -> None:
         """Begin the next episode of copy `i`."""
         self.ended(i)
         self.obs[i] = self.reset(i)
 
-    def spoiled(self) -> None:
-        self.recorder.lost()
 
-    def state_dict(self) -> dict[str, Any]:
-        self.recorder.midst = self.lengths[0] > 0
-        return super().state_dict()
+def fits(obs: Any, dtype: Any) -> bool:
+    """Whether an array of whole numbers `dtype` holds an observation as it is."""
+    if isinstance(obs, int | np.integer):
+        return True
+    values = np.asarray(obs)
+    if values.dtype == dtype or values.dtype.kind not in "biuf":
+        return True                           # what is no number is an error of its own
+    return values.dtype.kind != "f" and bool((values == values.astype(dtype)).all())
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises ValueError where it is of other environments, ResumeError where they cannot be brought back."""
-        super().load_state_dict(state)
-        self.lost = self.restored()
-        self.say_lost(self.recorder.level)
 
-    def say_lost(self, level: Tier) -> None:
-        if self.lost:
-            why = f"environment state: {MEANING[level]}" if level is Tier.BOUNDARY else "they could not be brought back"
-            LOG.warning("%d of %d environments begin a new episode: %s", len(self.lost), self.n, why)
-
-    def restored(self) -> list[int]:
-        """Bring all copies back; those for which that could not be, and which began a new episode."""
-        return [i for i in range(self.n) if not self.restore(i)]
-
-    def restore(self, i: int) -> bool:
-        """Bring copy `i` back into its episode; where that cannot be, begin the next one."""
-        held, obs = self.recorder.restore(i, self.episodes[i])
-        if obs is not None:               # replayed: did the environment repeat itself?
-            obs = obs if self.start is None else obs - self.start
-            held = bool(np.array_equal(np.asarray(obs, self.dtype), self.obs[i], equal_nan=True))
-        if not held:
-            self.restart(i)
-        return held
-
-    def describe(self) -> list[str]:
-        return [self.recorder.describe()]
-
-    def close(self) -> None:
-        for env in self.envs:
-            env.close()
-
+def misfit(obs: Any) -> str:
+    values = np.asarray(obs)
+    return f"of {values.dtype} from {values.min():g} to {values.max():g}"

@@ -65,6 +65,8 @@ class Joint(gym.Env[Any, Any]):
             self.episodes[i] += 1
         if self.masked:
             return obs, self.reseed(done)[0]
+        if "final_obs" not in info:
+            raise ValueError("an episode ended and its infos have no final_obs, the observation that it ended with")
         last = obs.copy()
         for i in over:
             last[i] = info["final_obs"][i]

@@ -41,13 +41,6 @@ def dtype_of(space: gym.Space[Any]) -> Any:
     return np.int64 if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else space.dtype
 
 
-def to_env(space: gym.Space[Any], action: Tensor) -> Any:
-    """What a policy chose [N, ...] as single environments want it: a list of int, or an array of the space's dtype."""
-    if isinstance(space, spaces.Discrete):
-        return (action + int(space.start)).tolist() if space.start else action.tolist()
-    return to_array(space, action)
-
-
 def to_array(space: gym.Space[Any], action: Tensor) -> np.ndarray:
     """What a policy chose [N, ...] as an array of the space's dtype.
 

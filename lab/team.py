@@ -8,8 +8,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .envs import LOG
 from .errors import EnvError, UsageError
+from .vector import LOG
 from .worker import Answer, Job, work
 
 PATIENCE = 5.0                    # seconds for a worker to end by itself

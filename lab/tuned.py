@@ -41,7 +41,7 @@ def tuned(key: str, *, _root_: DictConfig) -> Any:
 
 
 def rows(table: Mapping[str, Mapping[str, Any]], *names: Any) -> list[Mapping[str, Any]]:
-    """The rows of a world, nearest first: of its id (Atari/pong), of its name (atari: all games), the default."""
+    """The rows of a world, nearest first: of its id (Atari/pong), of its name (Atari: all games), the default."""
     return [table[str(name)] for name in (*names, "default") if name and str(name) in table]
 
 

@@ -71,8 +71,9 @@ class World:
 
     def seen(self, policy: Policy) -> Policy:
         """`policy` on observations as training saw them: on the scale of its statistics, which stay as they are."""
-        scale = self.normalizer
-        return policy if scale is None else lambda obs: policy(scale.obs(obs))
+        if not self.cfg.normalize.obs:
+            return policy
+        return lambda obs: policy(obs if self.normalizer is None else self.normalizer.obs(obs))
 
     def must_fit(self, key: str, n: int, size: int) -> None:
         """Raises UsageError where memory has no room for the `n` things of `size` bytes that `key` asks for.
@@ -92,7 +93,7 @@ class World:
     def returns(self, policy: Policy) -> EpisodeReturn:
         """An evaluator: the return of `policy` over `evaluate.episodes` episodes, always the same ones."""
         evaluate = self.cfg.evaluate
-        return EpisodeReturn(self.make_env, policy, evaluate.episodes, self.compute, evaluate.max_steps)
+        return EpisodeReturn(self.make_env, self.seen(policy), evaluate.episodes, self.compute, evaluate.max_steps)
 
     @cached_property
     def data(self) -> Any:

@@ -181,8 +181,8 @@ def test_the_command_line_names_a_game():
 
 
 def test_tuned_values_of_one_game_of_all_games_and_of_any_world():
-    table = {"default": {"a": 0, "b": 0, "c": 0}, "atari": {"a": 1, "b": 1}, "Atari/pong": {"a": 2}}
-    assert rows(table, "Atari/pong", "atari", None) == [table["Atari/pong"], table["atari"],
+    table = {"default": {"a": 0, "b": 0, "c": 0}, "Atari": {"a": 1, "b": 1}, "Atari/pong": {"a": 2}}
+    assert rows(table, "Atari/pong", "Atari", None) == [table["Atari/pong"], table["Atari"],
                                                                          table["default"]]
     assert rows(table, "CartPole-v1", "gym", None) == [table["default"]] and rows({}, "x") == []
 
