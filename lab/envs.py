@@ -96,7 +96,7 @@ class Envs(Vector):
                 raise self.error(i, f"raised {type(error).__name__}: {error}") from error
             if watched:
                 self.recorder.stepped(i, choice, obs, reward)
-            if np.shape(obs) != self.shape:
+            if getattr(obs, "shape", None) != self.shape != np.shape(obs):
                 raise self.error(i, f"returned an observation of shape {np.shape(obs)}, its space has {self.shape}")
             if self.whole and not fits(obs, self.dtype):
                 raise self.error(i, f"returned an observation {misfit(obs)}, its space is of {np.dtype(self.dtype)}")
@@ -146,7 +146,8 @@ class Envs(Vector):
         if np.shape(obs) != self.shape:
             raise self.error(i, f"returned {np.shape(obs)} from reset, its space has the shape {self.shape}")
         if self.whole and not fits(obs, self.dtype):
-            raise self.error(i, f"returned an observation {misfit(obs)} in reset, its space is of {np.dtype(self.dtype)}")
+            what = f"returned an observation {misfit(obs)} in reset, its space is of {np.dtype(self.dtype)}"
+            raise self.error(i, what)
         try:
             return np.asarray(obs if self.start is None else obs - self.start, self.dtype)
         except (TypeError, ValueError) as error:

@@ -52,7 +52,8 @@ class Vector(Saved):
         """The books of copy `i` for its next episode."""
         self.episodes[i] += 1
         self.returns[i], self.lengths[i] = 0.0, 0
-        self.frames[:, i] = self.frames[:, i].sum(), 0
+        if self.frames[1, i]:
+            self.frames[:, i] = self.frames[:, i].sum(), 0
 
     def error(self, i: int, what: str, where: str = "") -> EnvError:
         self.spoiled()                        # a resume begins new episodes: this one cannot be trusted
