@@ -41,7 +41,8 @@ class AsyncEnvs(Envs):
         self.team = Team(self.id, Where(self.shares, self.views["now"], self.episodes))
         try:
             for number, share in enumerate(self.shares):
-                self.team.hire(Job(make, share.start, len(share), n, self.name, compute.seed, tier, shared, number))
+                self.team.hire(Job(make, share.start, len(share), n, self.name, compute.seed, tier, shared, number,
+                                   os.getcwd()))
             self.team.ready()
         except BaseException:
             self.close()

@@ -98,7 +98,7 @@ class Envs(Vector):
                 self.recorder.stepped(i, choice, obs, reward)
             if getattr(obs, "shape", None) != self.shape != np.shape(obs):
                 raise self.error(i, f"returned an observation of shape {np.shape(obs)}, its space has {self.shape}")
-            if self.whole and not fits(obs, self.dtype):
+            if self.whole and not holds(self.dtype, obs):
                 raise self.error(i, f"returned an observation {misfit(obs)}, its space is of {np.dtype(self.dtype)}")
             if not (isinstance(reward, SCALARS) or (isinstance(reward, np.ndarray) and reward.ndim == 0)):
                 raise self.error(i, f"returned the reward {reward!r}, a {type(reward).__name__}; expected a number")
@@ -145,7 +145,7 @@ class Envs(Vector):
         self.recorder.began(i, self.episodes[i])
         if np.shape(obs) != self.shape:
             raise self.error(i, f"returned {np.shape(obs)} from reset, its space has the shape {self.shape}")
-        if self.whole and not fits(obs, self.dtype):
+        if self.whole and not holds(self.dtype, obs):
             what = f"returned an observation {misfit(obs)} in reset, its space is of {np.dtype(self.dtype)}"
             raise self.error(i, what)
         try:
@@ -167,7 +167,7 @@ class Envs(Vector):
         self.obs[i] = self.reset(i)
 
 
-def fits(obs: Any, dtype: Any) -> bool:
+def holds(dtype: Any, obs: Any) -> bool:
     """Whether an array of whole numbers `dtype` holds an observation as it is."""
     if isinstance(obs, int | np.integer):
         return True

@@ -71,6 +71,7 @@ class Job:
     tier: Tier
     shared: dict[str, Shared]
     number: int                   # of the worker
+    folder: str                   # where the run was started: paths in options are seen from there
 
 
 class Share(Envs):
@@ -151,6 +152,8 @@ def work(job: Job, pipe: Connection) -> None:
     log, kept = logging.getLogger("lab"), Kept()
     log.handlers, log.propagate = [kept], False
     seed_globals(Compute(ComputeConfig(device="cpu"), job.seed).seed_for(f"{job.name}/worker/{job.number}"))
+    with suppress(OSError):
+        os.chdir(job.folder)
     with redirect_stderr(io.StringIO()):
         host()                                            # whatever it says of the plugins, the parent said it
     share, error = attempt(partial(Share, job))
