@@ -52,7 +52,7 @@ class Joint(gym.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Where each copy acts next, its reward, and in the info: `next_obs`, `terminated`, `truncated`, `told`."""
         obs, reward, terminated, truncated, info = self.vector.step(action)
-        next_obs, done = obs, np.asarray(terminated) | np.asarray(truncated)
+        next_obs, done = obs, np.asarray(terminated, bool) | np.asarray(truncated, bool)
         if done.any():
             next_obs, obs = self.renew(np.array(obs), done, info)
         return obs, reward, False, False, {"next_obs": next_obs, "terminated": terminated, "truncated": truncated,

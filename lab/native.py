@@ -74,6 +74,8 @@ class NativeEnvs(Envs):
             raise self.error(-1, f"raised {type(error).__name__}: {error}") from error
         if wrong := broken(self, came["next_obs"], reward, came["terminated"], came["truncated"]):
             raise self.error(-1, wrong)
+        if np.shape(obs) != np.shape(came["next_obs"]):
+            raise self.error(-1, f"returned observations {list(np.shape(obs))} from the reset of some copies")
         if recorder.active:
             recorder.stepped(0, kept, obs, reward)
         terminal, told = np.asarray(came["terminated"], bool), came["told"]

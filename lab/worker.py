@@ -98,7 +98,8 @@ class Share(Envs):
         for name in {"done", "reset"} & self.rows.keys():
             self.rows[name][:] = 0
         discrete = isinstance(self.action_space, gym.spaces.Discrete)
-        self.step(self.marked(self.actions.tolist() if discrete else self.actions), self.rows, 0)
+        choices = self.actions.tolist() if discrete else self.actions.copy()       # an environment may keep its action
+        self.step(self.marked(choices), self.rows, 0)
         self.shown["episodes"][:] = self.episodes
         finished, self.finished = self.finished, []
         return finished

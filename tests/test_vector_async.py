@@ -104,6 +104,22 @@ def test_global_generators_of_the_workers_are_saved(tmp_path):
     envs.close()
 
 
+class Keeps(TinyBox):
+    """Shows the action of the step before, which it has kept as it came."""
+
+    action_space = spaces.Box(-9, 9, (1,), np.float32)
+
+    def push(self, action):
+        before, self.kept = getattr(self, "kept", action), action
+        return float(before[0])
+
+
+def test_an_action_belongs_to_its_environment():
+    parallel, single = pair(Keeps)
+    assert both(parallel, single, 30)
+    parallel.close()
+
+
 class Trouble(gym.Env):
     """At its fourth step under an odd seed it does what `what` says."""
 
