@@ -11,6 +11,7 @@ from .contract import Experiment
 from .errors import LabError, UsageError
 from .host import host
 from .modules import count_parameters, modules
+from .normalize import Normalizer
 from .runner import Budget
 from .state import seed_globals
 from .video import Video
@@ -22,6 +23,7 @@ class Assembled:
     cfg: LabConfig
     compute: Compute
     experiment: Experiment
+    normalizer: Normalizer | None = None      # of observations and rewards in training
 
 
 def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = World) -> Assembled:
@@ -37,15 +39,27 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     for sink in cfg.log.sinks:
         host().load("sink", sink.name)
     compute.settle(count_parameters(experiment.learner))
+    unused(cfg, world)
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:
-        evaluators = {"return": world.returns(policy), **evaluators}
+        evaluators, policy = {"return": world.returns(policy), **evaluators}, world.seen(policy)
         films = cfg.evaluate.videos
         if films:
             closing["video"] = Video(world.make_env, policy, films, compute, cfg.evaluate.max_steps)
     if cfg.log.histograms:
         evaluators["weights"] = lambda: weights(experiment.learner)
-    return Assembled(cfg, compute, replace(experiment, evaluators=evaluators, closing=closing))
+    experiment = replace(experiment, evaluators=evaluators, closing=closing, policy=policy)
+    return Assembled(cfg, compute, experiment, world.normalizer)
+
+
+def unused(cfg: LabConfig, world: World) -> None:
+    """Raises UsageError for what was asked of environments that the agent does not use."""
+    asked = [f"vector.mode={cfg.vector.mode}"] if cfg.vector.mode != "sync" else []
+    asked += [f"normalize.{name}=true" for name in ("obs", "reward") if getattr(cfg.normalize, name)]
+    if asked and not world.stepped:
+        hint = "agent.fast_path=never makes it" if hasattr(cfg.agent, "fast_path") else "leave it out"
+        raise UsageError(f"{' and '.join(asked)}: {cfg.agent.name} does not train on the lab's copies of an "
+                         f"environment here; {hint}")
 
 
 def rehearse(configs: Iterable[LabConfig]) -> None:

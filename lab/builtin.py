@@ -23,6 +23,41 @@ class Gym:
 
 
 @dataclass
+class Atari:
+    """A game of the Arcade Learning Environment.
+
+    The protocol is that of Machado et al. 2018, arXiv:1709.06009: sticky actions, an episode lasts until the game is
+    over, the agent is not told of lives. The screen is that of Mnih et al. 2015, doi:10.1038/nature14236: the brighter
+    of the last two frames, grey, 84 by 84, four in a stack. What else follows whom stands beside each key.
+    """
+
+    name: str = "Atari"
+    id: str = "Atari/${.game}"    # follows the game
+    game: str = "pong"            # as in `python -c "import ale_py.roms as r; print(r.get_all_rom_ids())"`
+    sticky: float = 0.25          # probability that a frame repeats the action of the frame before (Machado)
+    episodic_life: bool = False   # a lost life is terminal for learning, the game goes on; true: Mnih
+    clip_reward: bool = True      # learn from the sign of the reward; returns are of the game itself (Mnih)
+    frame_skip: int = 4           # frames per step, the action held (Mnih); 5 in Machado
+    stack: int = 4                # screens per observation [stack, ...], newest last, zeros before the first (Mnih)
+    screen: int = 84              # height and width in pixels, averaged over areas (Mnih)
+    grayscale: bool = True        # false: three colours, observations [stack, height, width, 3]
+    noop_max: int = 0             # an episode begins with up to so many frames of no action; 30: Mnih, 0: Machado
+    full_action_space: bool = False   # all 18 actions (Machado) rather than those that the game knows (Mnih)
+    max_frames: int = 108_000     # an episode is truncated after so many, 30 minutes (Mnih); 18_000 in Machado
+    mode: int | None = None       # a flavour of the game (Machado, section 6); None: the first
+    difficulty: int | None = None
+
+    def __post_init__(self) -> None:
+        self.id = f"Atari/{self.game}"
+        within("env.sticky", self.sticky, 0, 1)
+        within("env.frame_skip", self.frame_skip, 1, 1_000)
+        within("env.stack", self.stack, 1, 64)
+        within("env.screen", self.screen, 8, 210)
+        within("env.noop_max", self.noop_max, 0, 10_000)
+        within("env.max_frames", self.max_frames, 1, 10**9)
+
+
+@dataclass
 class OptimizerConfig:
     """The learning rate climbs over `warmup` steps and follows `schedule` from lr to lr * final over `decay` steps."""
 
@@ -97,7 +132,8 @@ class RMSprop(OptimizerConfig):
 
 @hookimpl
 def lab_envs() -> list[Env]:
-    return [Env("gym", Gym, "lab.gymnasium_envs:build")]
+    return [Env("gym", Gym, "lab.gymnasium_envs:build", "lab.gymnasium_envs:build_vector"),
+            Env("Atari", Atari, "lab.atari:build", "lab.atari_vector:build")]
 
 
 @hookimpl

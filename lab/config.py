@@ -75,6 +75,32 @@ class CheckpointConfig:
 
 
 @dataclass
+class VectorConfig:
+    """How the copies of an environment are stepped in training; evaluation and films step theirs one by one."""
+
+    mode: str = "sync"            # sync: in turn; async: by worker processes; native: the library's own vector env
+    workers: int = 0              # processes of async; 0: one per core of the machine. At most one per copy
+
+    def __post_init__(self) -> None:
+        one_of("vector.mode", self.mode, ("sync", "async", "native"))
+        within("vector.workers", self.workers, 0, 4096)
+
+
+@dataclass
+class NormalizeConfig:
+    """Running statistics of training, saved with it and frozen in evaluation (Engstrom et al. 2020, section 3)."""
+
+    obs: bool = False             # observations to mean 0, deviation 1
+    reward: bool = False          # rewards divided by the deviation of the discounted return; what is reported is not
+    clip: float = 10.0            # both, to +- this many deviations
+    discount: float | None = None     # of that return, per step; None: the agent's, or 0.99 where it has none
+
+    def __post_init__(self) -> None:
+        within("normalize.clip", self.clip, 1e-3, 1e6)
+        within("normalize.discount", self.discount, 0, 1)
+
+
+@dataclass
 class LabConfig:
     """The top level. The groups hold the dataclass that the plugin registered, or None."""
 
@@ -84,6 +110,8 @@ class LabConfig:
     model: Any = None
     optimizer: Any = None
     compute: ComputeConfig = field(default_factory=ComputeConfig)
+    vector: VectorConfig = field(default_factory=VectorConfig)
+    normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     seed: int = 0
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     log: LogConfig = field(default_factory=LogConfig)

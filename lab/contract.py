@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .state import Saved
@@ -21,6 +22,18 @@ Evaluator = Callable[[], Mapping[str, Any]]
 #   picture and [T, H, W, 3] a film, both kept under media/; a tensor is shown as the histogram of its values.
 Act = Callable[[Tensor, int], Tensor]             # (obs [N, ...], count so far) -> action [N, ...], with exploration
 Policy = Callable[[Tensor], Tensor]               # obs [N, ...] -> action [N, ...], without
+# ^ Either may have a memory of each episode. It then has a method begin(fresh), called before every step with booleans
+#   [N]: true where the episode has just begun, so that nothing is remembered. N may be another than before.
+
+
+def acting(policy: Policy, see: Policy = lambda obs: obs) -> Callable[..., Tensor]:
+    """`policy` on what `see` makes of the observations, as something that acts, without gradients; with its memory."""
+    def act(obs: Tensor, count: int = 0) -> Tensor:
+        with torch.no_grad():
+            return policy(see(obs))
+
+    act.begin = getattr(policy, "begin", None)    # type: ignore[attr-defined]
+    return act
 
 
 class Learner(Saved):

@@ -5,8 +5,7 @@ episode that ends begins anew at once (autoreset in the same step), and `next_ob
 """
 
 import copy
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -16,90 +15,94 @@ from gymnasium import spaces
 from torch import Tensor
 
 from .compute import Compute
-from .contract import Act
+from .contract import Act, Batch
 from .env_state import Tier
-from .errors import EnvError, UsageError
 from .recorder import Recorder
-from .state import Saved
+from .spaces import about, name_of, standard, to_array
+from .vector import Vector
 
-LOG = logging.getLogger("lab")
+__all__ = ["Envs", "Make", "name_of", "standard"]
+
 Make = Callable[[], gym.Env[Any, Any]]
 SCALARS = (float, int, bool, np.floating, np.integer, np.bool_)
 
 
-def standard(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """An environment whose observations are one array or one number: nested ones are joined.
+class Envs(Vector):
+    """The copies live in this process and are stepped one after another.
 
-    Raises UsageError for spaces that have no such form, such as text.
+    What is learned from and what is reported may differ: an environment may say in the info of a step
+    `learning_reward`, a number that rows hold in place of the reward, such as a clipped one, and `learning_terminal`,
+    true where nothing that follows counts although the episode goes on, such as a lost life: the row is then terminal
+    and done. Returns and lengths of episodes are those of the environment itself.
     """
-    space = env.observation_space
-    if isinstance(space, spaces.Tuple) and all(isinstance(part, spaces.Discrete) for part in space):
-        joined = spaces.MultiDiscrete([part.n for part in space], start=[part.start for part in space])
-        return gym.wrappers.TransformObservation(env, lambda obs: np.asarray(obs, np.int64), joined)
-    if isinstance(space, spaces.Dict | spaces.Tuple | spaces.MultiBinary) and space.is_np_flattenable:
-        return gym.wrappers.FlattenObservation(env)
-    if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete):
-        return env
-    raise UsageError(f"{name_of(env)} has observations {space}, which cannot be made one array; wrap the environment "
-                     "so that it returns a Box, Discrete, MultiDiscrete or a Dict or Tuple of them")
 
-
-def name_of(env: gym.Env[Any, Any]) -> str:
-    return env.spec.id if env.spec else type(env.unwrapped).__name__
-
-
-class Envs(Saved):
-    saved = ("obs", "episodes", "returns", "lengths", "finished", "recorder")
+    saved = ("obs", "episodes", "returns", "lengths", "frames", "finished", "recorder")
 
     def __init__(self, make: Make, n: int, compute: Compute, name: str = "train", tier: Tier = Tier.BOUNDARY):
-        self.envs, self.n, self.compute, self.name = [make() for _ in range(n)], n, compute, name
-        self.observation_space, self.action_space = self.envs[0].observation_space, self.envs[0].action_space
-        space, self.id = self.observation_space, name_of(self.envs[0])
-        self.shape, self.dtype, start, self.stack = space.shape, dtype_of(space), getattr(space, "start", 0), 1
-        self.start = start if np.any(start) else None     # integer observations count from here; ours from 0
-        self.episodes, self.returns, self.lengths = [0] * n, [0.0] * n, [0] * n
-        self.lost: list[int] = []                         # copies whose episode a resume could not bring back
-        self.finished: list[tuple[float, int]] = []       # (return, length) of episodes not yet reported
+        self.envs: list[Any] = [make() for _ in range(n)]
+        self.prepare(about(self.envs[0]), n, compute, name)
         self.recorder = Recorder(self.envs, make, self.seed, tier)
-        self.obs = np.zeros((n, *(self.shape or ())), self.dtype)            # [N, ...] where to act next
         for i in range(n):
             self.obs[i] = self.reset(i)
-
-    def __len__(self) -> int:
-        return self.n
-
-    def seed(self, i: int, episode: int) -> int:
-        return self.compute.seed_for(f"{self.name}/{i}/{episode}")
 
     def collect(self, act: Act, steps: int, count: int = 0) -> dict[str, Tensor]:
         """[T, N, ...] obs, action, reward, next_obs, terminal (no future to bootstrap from) and done (a new episode).
 
+        Where observations are stacks of frames also `reset`: 1 where the next row begins with a new stack. With a
+        normaliser `act` sees normalised observations, and the rows are raw. The action is the policy's own: what lies
+        beyond the bounds of a Box is clipped on its way to the environment.
         Raises EnvError where an environment raises or returns what is not a finite value of its space's shape.
         """
-        shape, device, actions = (steps, self.n), self.compute.device, []
+        rows, device, actions = self.empty(steps), self.compute.device, []
+        begin: Callable[[Tensor], None] | None = getattr(act, "begin", None)
+        act = self.normalizer.seeing(act) if self.normalizer else act
+        for t in range(steps):
+            rows["obs"][t] = self.obs
+            if begin is not None:
+                begin(torch.from_numpy(np.asarray(self.lengths) == 0).to(device))
+            actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
+            self.step(self.choices(actions[t]), rows, t)
+        self.check(rows, count)
+        if self.normalizer:
+            self.normalizer.learn(rows)
+        batch = {"action": torch.stack(actions)}
+        for name, row in rows.items():
+            batch[name] = torch.from_numpy(row).to(device)
+        return batch
+
+    def empty(self, steps: int) -> dict[str, np.ndarray]:
+        shape = (steps, self.n)
         rows = {"obs": np.zeros((*shape, *self.obs.shape[1:]), self.dtype), "reward": np.zeros(shape, np.float32),
                 "next_obs": np.zeros((*shape, *self.obs.shape[1:]), self.dtype),
                 "terminal": np.zeros(shape, np.float32), "done": np.zeros(shape, np.float32)}
-        for t in range(steps):
-            rows["obs"][t] = self.obs
-            actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
-            self.step(actions[t], rows, t)
-        self.check(rows, count)
-        batch = {name: torch.from_numpy(row).to(device) for name, row in rows.items()}
-        return {"action": torch.stack(actions), **batch}
+        return {**rows, "reset": np.zeros(shape, np.float32)} if self.stack > 1 else rows
 
-    def step(self, action: Tensor, rows: dict[str, np.ndarray], t: int) -> None:
+    def choices(self, action: Tensor) -> Any:
+        """What a policy chose [N, ...] as `step` takes it: a list of int, or an array of the space's dtype."""
+        space = self.action_space
+        if isinstance(space, spaces.Discrete):
+            return (action + int(space.start)).tolist() if space.start else action.tolist()
+        return to_array(space, action)
+
+    def normalized(self, batch: Batch) -> Batch:
+        """What a stream hands out: raw rows on the scale of the statistics, or the batch itself."""
+        return self.normalizer.batch(batch) if self.normalizer else batch
+
+    def step(self, choices: Any, rows: dict[str, np.ndarray], t: int) -> None:
         """One step of every environment, written into place `t` of `rows`, each [T, N, ...]."""
         watched = self.recorder.active        # an environment may write into the action that is kept
-        for i, choice in enumerate(self.to_env(action)):
+        for i, choice in enumerate(choices):
             try:
-                obs, reward, terminated, truncated, _ = self.envs[i].step(copy.deepcopy(choice) if watched else choice)
+                obs, reward, terminated, truncated, info = self.envs[i].step(
+                    copy.deepcopy(choice) if watched else choice)
             except (Exception, SystemExit) as error:
                 raise self.error(i, f"raised {type(error).__name__}: {error}") from error
             if watched:
                 self.recorder.stepped(i, choice, obs, reward)
-            if np.shape(obs) != self.shape:
+            if getattr(obs, "shape", None) != self.shape != np.shape(obs):
                 raise self.error(i, f"returned an observation of shape {np.shape(obs)}, its space has {self.shape}")
+            if self.whole and not holds(self.dtype, obs):
+                raise self.error(i, f"returned an observation {misfit(obs)}, its space is of {np.dtype(self.dtype)}")
             if not (isinstance(reward, SCALARS) or (isinstance(reward, np.ndarray) and reward.ndim == 0)):
                 raise self.error(i, f"returned the reward {reward!r}, a {type(reward).__name__}; expected a number")
             try:
@@ -109,10 +112,33 @@ class Envs(Saved):
             rows["reward"][t, i], rows["terminal"][t, i] = reward, bool(terminated)
             self.returns[i] += float(reward)
             self.lengths[i] += 1
+            if info:
+                self.told(i, info, rows, t)
             if terminated or truncated:
-                rows["done"][t, i] = 1
-                self.finished.append((self.returns[i], self.lengths[i]))
-                self.restart(i)
+                self.over(i, rows, t)
+
+    def told(self, i: int, info: Mapping[str, Any], rows: dict[str, np.ndarray], t: int) -> None:
+        """What the info of a step says about learning, and how many frames of the episode are over."""
+        if not isinstance(info, Mapping):
+            raise self.error(i, f"returned the info {info!r:.80}, a {type(info).__name__}; expected a dict")
+        if "learning_reward" in info:
+            try:
+                rows["reward"][t, i] = info["learning_reward"]
+            except (TypeError, ValueError) as error:
+                came = f"{info['learning_reward']!r:.80}"
+                raise self.error(i, f"returned the learning_reward {came}; expected a number") from error
+        if info.get("learning_terminal"):
+            rows["terminal"][t, i] = rows["done"][t, i] = 1
+        if "episode_frame_number" in info:
+            self.frames[1, i] = info["episode_frame_number"]
+
+    def over(self, i: int, rows: dict[str, np.ndarray], t: int) -> None:
+        """The episode of copy `i` ended with step `t`."""
+        rows["done"][t, i] = 1
+        if self.stack > 1:
+            rows["reset"][t, i] = 1
+        self.finished.append((self.returns[i], self.lengths[i]))
+        self.restart(i)
 
     def reset(self, i: int) -> Any:
         try:
@@ -122,25 +148,13 @@ class Envs(Saved):
         self.recorder.began(i, self.episodes[i])
         if np.shape(obs) != self.shape:
             raise self.error(i, f"returned {np.shape(obs)} from reset, its space has the shape {self.shape}")
+        if self.whole and not holds(self.dtype, obs):
+            what = f"returned an observation {misfit(obs)} in reset, its space is of {np.dtype(self.dtype)}"
+            raise self.error(i, what)
         try:
             return np.asarray(obs if self.start is None else obs - self.start, self.dtype)
         except (TypeError, ValueError) as error:
             raise self.error(i, f"returned an observation that is no number from reset: {obs!r:.80}") from error
-
-    def restart(self, i: int) -> None:
-        """Begin the next episode of copy `i`."""
-        self.episodes[i] += 1
-        self.returns[i], self.lengths[i] = 0.0, 0
-        self.obs[i] = self.reset(i)
-
-    def to_env(self, action: Tensor) -> Any:
-        space = self.action_space
-        if isinstance(space, spaces.Discrete):
-            return (action + int(space.start)).tolist() if space.start else action.tolist()
-        if isinstance(space, spaces.Box):         # what a Gaussian draws has no bounds
-            return action.cpu().numpy().clip(space.low, space.high).astype(space.dtype)
-        values = action.cpu().numpy().astype(space.dtype)
-        return values + space.start if isinstance(space, spaces.MultiDiscrete) else values
 
     def check(self, rows: dict[str, np.ndarray], count: int) -> None:
         """Raises EnvError where a reward or an observation is not finite."""
@@ -150,51 +164,22 @@ class Envs(Saved):
                 what, at = "a reward" if name == "reward" else "an observation", count + t * self.n
                 raise self.error(int(i), f"returned {what} that is not finite", f"step {at:,} of the run")
 
-    def error(self, i: int, what: str, where: str = "") -> EnvError:
-        self.recorder.lost()                  # a resume begins new episodes: this one cannot be trusted
-        where = where or f"step {self.lengths[i]} of its episode {self.episodes[i]}"
-        return EnvError(f"environment {self.id} (copy {i} of {self.n}, {where}) {what}")
-
-    def state_dict(self) -> dict[str, Any]:
-        self.recorder.midst = self.lengths[0] > 0
-        return super().state_dict()
-
-    def load_state_dict(self, state: Any) -> None:
-        """Raises ValueError where it is of another number of environments."""
-        if (n := len(state["episodes"])) != self.n:
-            raise ValueError(f"it holds {n} environments and this run has {self.n}")
-        super().load_state_dict(state)
-        self.lost = [i for i in range(self.n) if not self.restore(i)]
-        if self.lost:
-            why = self.recorder.describe() if self.recorder.level is Tier.BOUNDARY else "they could not be brought back"
-            LOG.warning("%d of %d environments begin a new episode: %s", len(self.lost), self.n, why)
-
-    def restore(self, i: int) -> bool:
-        """Bring copy `i` back into its episode; where that cannot be, begin the next one."""
-        held, obs = self.recorder.restore(i, self.episodes[i])
-        if obs is not None:               # replayed: did the environment repeat itself?
-            obs = obs if self.start is None else obs - self.start
-            held = bool(np.array_equal(np.asarray(obs, self.dtype), self.obs[i], equal_nan=True))
-        if not held:
-            self.restart(i)
-        return held
-
-    def metrics(self) -> dict[str, float]:
-        finished, self.finished = self.finished, []
-        if not finished:
-            return {}
-        returns, lengths = np.array(finished, np.float64).T
-        return {"episode/return": float(returns.mean()), "episode/length": float(lengths.mean()),
-                "episode/count": float(len(finished))}
-
-    def close(self) -> None:
-        for env in self.envs:
-            env.close()
+    def restart(self, i: int) -> None:
+        """Begin the next episode of copy `i`."""
+        self.ended(i)
+        self.obs[i] = self.reset(i)
 
 
-def dtype_of(space: gym.Space[Any]) -> Any:
-    """float32 for every float: float64 observations are rounded; integers and bytes stay as they are."""
-    kind = np.dtype(space.dtype).kind if space.dtype is not None else "f"
-    if kind == "f":
-        return np.float32
-    return np.int64 if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else space.dtype
+def holds(dtype: Any, obs: Any) -> bool:
+    """Whether an array of whole numbers `dtype` holds an observation as it is."""
+    if isinstance(obs, int | np.integer):
+        return True
+    values = np.asarray(obs)
+    if values.dtype == dtype or values.dtype.kind not in "biuf":
+        return True                           # what is no number is an error of its own
+    return values.dtype.kind != "f" and bool((values == values.astype(dtype)).all())
+
+
+def misfit(obs: Any) -> str:
+    values = np.asarray(obs)
+    return f"of {values.dtype} from {values.min():g} to {values.max():g}"

@@ -6,12 +6,10 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from . import signals
 from .compute import Compute
-from .contract import Policy
+from .contract import Policy, acting
 from .envs import Envs, Make
 
 COPIES = 16                       # environments stepped together
@@ -39,27 +37,30 @@ class EpisodeReturn:
         envs = Envs(self.make, min(COPIES, self.episodes), self.compute, self.name)
         n, played = len(envs), list[tuple[float, int]]()
         quota = [len(range(i, self.episodes, n)) for i in range(n)]
-        returns, lengths = np.zeros(n), np.zeros(n, np.int64)                                         # [N]
         try:
             while any(quota):
                 signals.check()
-                rows = envs.collect(self.act, 1)
-                returns, lengths = returns + rows["reward"][0].cpu().numpy(), lengths + 1             # [N]
-                ended = rows["done"][0].cpu().numpy() > 0
-                for i in np.flatnonzero(ended | (lengths >= self.max_steps)):
-                    if quota[i]:
-                        played.append((float(returns[i]), int(lengths[i])))
-                        quota[i] -= 1
-                    if not ended[i]:
-                        envs.restart(int(i))
-                    returns[i], lengths[i] = 0, 0
+                for i, episode in self.ended(envs):
+                    played += [episode] if quota[i] else []
+                    quota[i] = max(quota[i] - 1, 0)
         finally:
             envs.close()
         return played
 
-    def act(self, obs: Tensor, count: int) -> Tensor:
-        with torch.no_grad():
-            return self.policy(obs)
+    def ended(self, envs: Envs) -> list[tuple[int, tuple[float, int]]]:
+        """After one step more: copy and (return, length) of the episodes that are over, or long enough.
+
+        By the environment's own reward and termination, whatever is learned from.
+        """
+        before, envs.finished = list(envs.episodes), []
+        envs.collect(acting(self.policy), 1)
+        over = [i for i in range(len(envs)) if envs.episodes[i] > before[i]]
+        ended = list(zip(over, envs.finished, strict=True))
+        for i in range(len(envs)):
+            if envs.lengths[i] >= self.max_steps:
+                ended.append((i, (envs.returns[i], envs.lengths[i])))
+                envs.restart(i)
+        return sorted(ended)
 
 
 def interval(values: Any, confidence: float = 0.95) -> float:

@@ -1,15 +1,22 @@
 """Makes registered Gymnasium environments; a missing family names the extra that brings it."""
 
 import importlib
+import inspect
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import gymnasium as gym
 from gymnasium import error as gym_error
+from gymnasium.envs.registration import EnvSpec, load_env_creator
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from .builtin import Gym
+from .cartpole_vector import CartPoleVector
 from .errors import UsageError, nearest
 
+Made = TypeVar("Made")
+CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv"      # begins new episodes a step late
 # what an id or an import error starts with -> (module that registers or implements the family, the extra)
 FAMILIES = {
     "ALE/": ("ale_py", "atari"),
@@ -21,16 +28,49 @@ MODULES = {"Box2D": "box2d", "box2d": "box2d", "swig": "box2d", "mujoco": "mujoc
 
 def build(cfg: Gym, render_mode: str | None = None) -> gym.Env[Any, Any]:
     """Raises UsageError for an id that is not registered and for a family that is not installed."""
-    if ":" in cfg.id:
-        raise UsageError(f"env.id={cfg.id} would import the module before the colon and run its code; a plugin "
-                         "must offer it (lab_envs), or a package register it (entry point gymnasium.envs): no colon")
-    register_family(cfg.id)
+    known(cfg)
     if render_mode == "rgb_array" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")     # pygame looks for a screen even where it needs none
     given: dict[str, Any] = {"render_mode": render_mode, "max_episode_steps": cfg.max_episode_steps}
     given = {name: value for name, value in given.items() if value is not None}      # not every environment takes both
+    return made(cfg, lambda: gym.make(cfg.id, disable_env_checker=True, **given, **cfg.options))
+
+
+def build_vector(cfg: Gym, n: int) -> VectorEnv[Any, Any, Any]:
+    """The environment's own vector version. Raises UsageError where it has none."""
+    known(cfg)
+    spec = gym.registry.get(cfg.id)
+    if spec is not None and spec.vector_entry_point is None:
+        raise UsageError(f"{cfg.id} has no vector environment of its own, which vector.mode=native asks for; "
+                         "use vector.mode=sync or async")
+    if spec is not None and spec.vector_entry_point == CARTPOLE:
+        limit = cfg.max_episode_steps or spec.max_episode_steps
+        return made(cfg, lambda: CartPoleVector(**{"num_envs": n, "max_episode_steps": limit, **cfg.options}))
+    limits = {} if cfg.max_episode_steps is None else {"max_episode_steps": cfg.max_episode_steps}
+    mode = {} if spec is None else autoreset_option(spec)
+    return made(cfg, lambda: gym.make_vec(cfg.id, n, "vector_entry_point", **{**mode, **limits, **cfg.options}))
+
+
+def autoreset_option(spec: EnvSpec) -> dict[str, Any]:
+    """New episodes in the same step, where that is a choice."""
+    kind = load_env_creator(spec.vector_entry_point) if isinstance(spec.vector_entry_point, str) \
+        else spec.vector_entry_point
+    choice = "autoreset_mode" in inspect.signature(cast(Any, kind)).parameters
+    return {"autoreset_mode": AutoresetMode.SAME_STEP} if choice else {}
+
+
+def known(cfg: Gym) -> None:
+    """Register the family that the id belongs to. Raises UsageError for an id that would import a module."""
+    if ":" in cfg.id:
+        raise UsageError(f"env.id={cfg.id} would import the module before the colon and run its code; a plugin "
+                         "must offer it (lab_envs), or a package register it (entry point gymnasium.envs): no colon")
+    register_family(cfg.id)
+
+
+def made(cfg: Gym, make: Callable[[], Made]) -> Made:
+    """What `make` returns. Raises UsageError for what Gymnasium says is wrong with the id or its options."""
     try:
-        return gym.make(cfg.id, disable_env_checker=True, **given, **cfg.options)
+        return make()
     except (gym_error.NameNotFound, gym_error.NamespaceNotFound, gym_error.VersionNotFound) as error:
         raise UsageError(f"no environment is registered as {cfg.id!r}. {close(cfg.id)}") from error
     except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:

@@ -36,8 +36,8 @@ class Agent(Entry):
     group: ClassVar[str] = "agent"
     learns_from: str = "env"      # "env" or "data"
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    # ^ env id or data name -> {"agent.batch_size": 64, "optimizer.lr": 1e-3, "budget.steps": 50_000}; "default" for the
-    #   others. They take the place of the dataclasses' defaults: a value in YAML or on the command line wins.
+    # ^ env id, env name or data name -> {"agent.batch_size": 64, "optimizer.lr": 1e-3, "budget.steps": 50_000};
+    #   "default" for the others. They stand where the dataclasses' defaults would: YAML and the command line win.
     small: tuple[str, ...] = ()   # overrides under which 70 updates cross every period: what `lab check` trains
     not_checked: Mapping[str, str] = field(default_factory=dict)    # check that cannot apply -> the reason
 
@@ -66,6 +66,8 @@ class Env(Entry):
     """build(config, render_mode: str | None) -> gymnasium.Env"""
 
     group: ClassVar[str] = "env"
+    build_vector: str = ""        # "module:function" for vector.mode=native, where there is such an environment:
+    # ^ build_vector(config, n: int) -> gymnasium.vector.VectorEnv of n copies
 
 
 @dataclass(frozen=True)

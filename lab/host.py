@@ -81,11 +81,11 @@ class Host:
             message += f" Not taken in, and perhaps the one that offers it: {', '.join(absent)}; see `lab plugins`."
         raise UsageError(message)
 
-    def load(self, group: str, name: str) -> Callable[..., Any]:
+    def load(self, group: str, name: str, part: str = "build") -> Callable[..., Any]:
         """Import the `build` of an entry. Raises UsageError where its module cannot be imported or has none."""
         entry = self.entry(group, name)
         owner = next(each for each in self.plugins if each.name == self.provider[group, name])
-        module, _, function = entry.build.partition(":")
+        module, _, function = getattr(entry, part).partition(":")
         try:
             builder: Callable[..., Any] = getattr(import_module(module), function)
         except (Exception, SystemExit) as error:

@@ -129,6 +129,9 @@ def check_entry(entry: Entry) -> None:
         raise PluginError(f"{label}: a name is 1 to 64 letters, digits, '_', '.' or '-', the first a letter or digit")
     if not (isinstance(entry.build, str) and BUILD.fullmatch(entry.build)):
         raise PluginError(f"{label}: build must be a string 'module:function', got {entry.build!r:.80}")
+    vector = getattr(entry, "build_vector", "")
+    if vector and not (isinstance(vector, str) and BUILD.fullmatch(vector)):
+        raise PluginError(f"{label}: build_vector must be a string 'module:function', got {vector!r:.80}")
     check_config(entry.config, entry.name, label)
     if isinstance(entry, Optimizer) and not issubclass(entry.config, OptimizerConfig):
         raise PluginError(f"{label}: {entry.config.__name__} must be a subclass of lab.builtin.OptimizerConfig, which "

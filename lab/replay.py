@@ -29,14 +29,17 @@ class Ring(Rows):
     and a stack is put together from the rows of the steps before.
     """
 
-    def __init__(self, capacity: int, device: torch.device, n: int = 1, stack: int = 1):
+    saved = (*Rows.saved, "age")
+
+    def __init__(self, capacity: int, device: torch.device, n: int = 1, stack: int = 1, padding: str = "reset"):
         super().__init__(capacity, device)
-        self.n, self.stack = n, stack
+        self.n, self.stack, self.padding = n, stack, padding
+        self.age = torch.zeros(n, dtype=torch.uint8, device=device)       # [N] rows before that the next stack shares
         self.back = torch.arange(stack - 1, -1, -1, device=device)                              # [S] pictures back
 
     def push(self, steps: Batch) -> None:
         """Append steps [T, N, ...], the oldest giving way."""
-        seen = {**steps, **self.pictures(steps["obs"])} if self.stack > 1 else steps
+        seen = self.pictures(steps) if self.stack > 1 else steps
         rows = {name: each.flatten(0, 1) for name, each in seen.items() if name != "next_obs"}  # [T * N, ...]
         if not self.columns:
             self.make_room(rows)
@@ -50,25 +53,29 @@ class Ring(Rows):
         if bool(cut.any()):
             self.finals.push(before + cut.nonzero()[:, 0], steps["next_obs"].flatten(0, 1)[cut], self.first)
 
-    def pictures(self, obs: Tensor) -> dict[str, Tensor]:
-        """Of stacks [T, N, S, ...]: the newest picture of each, and its `age`: how many rows before belong to it.
-
-        At the start of an episode the stack is one picture S times: it stands for all of them.
-        """
-        still = (obs[:, :, :-1] == obs[:, :, -1:]).flatten(2).all(-1)                           # [T, N]
-        newest = torch.arange(self.pushed - self.n, self.pushed, device=self.device) % self.capacity
-        age = self.columns["age"][newest].long() if self.pushed else torch.full((self.n,), -1, device=self.device)
+    def pictures(self, steps: Batch) -> Batch:
+        """The newest picture of each stack [T, N, S, ...], and its `age`: how many of the rows before belong to it."""
         ages = list[Tensor]()
-        for row in still:
-            age = torch.where(row, 0, (age + 1).clamp(max=self.stack - 1))                      # [N]
-            ages.append(age)
-        return {"obs": obs[:, :, -1], "age": torch.stack(ages).to(torch.uint8)}
+        for reset in steps["reset"]:
+            ages.append(self.age)
+            self.age = torch.where(reset > 0, 0, (self.age + 1).clamp(max=self.stack - 1))      # [N]
+        kept = {name: rows for name, rows in steps.items() if name not in ("reset", "next_obs")}
+        return {**kept, "obs": steps["obs"][:, :, -1], "age": torch.stack(ages)}
 
     def stacks(self, rows: Tensor) -> Tensor:
         """[..., S, *picture] of the row numbers [...]."""
-        age = self.columns["age"][rows % self.capacity].long()                                  # [...]
-        pictures = rows[..., None] - self.n * torch.minimum(self.back, age[..., None])          # [..., S]
-        return self.columns["obs"][pictures % self.capacity]
+        age = self.columns["age"][rows % self.capacity][..., None]                              # [..., 1]
+        pictures = rows[..., None] - self.n * torch.minimum(self.back, age)                     # [..., S]
+        found = self.columns["obs"][pictures % self.capacity]
+        if self.padding == "reset":                     # the first picture stands for those before it
+            return found
+        known = (self.back <= age).view(*pictures.shape, *[1] * (found.ndim - pictures.ndim))
+        return torch.where(known, found, 0)
+
+    def cut(self, row: int, obs: Tensor) -> None:
+        """The episode ends with this row, without a terminal state; `obs` [*shape] followed it. A new one begins."""
+        self.age[row % self.n] = 0
+        super().cut(row, obs)
 
 
 def n_step(reward: Tensor, terminal: Tensor, done: Tensor, discount: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,7 +131,7 @@ class Replay(Stream):
         return self.batch(first + torch.randint(end - first, self.sampling.shape, generator=self.rng,
                                                 device=self.ring.device))
 
-    def batch(self, rows: Tensor) -> dict[str, Tensor]:
+    def batch(self, rows: Tensor) -> Batch:
         """What the row numbers [K, B] and their n steps come to."""
         ring, columns = self.ring, self.ring.columns
         steps = (rows + self.ahead) % ring.capacity                                             # [n, K, B]
@@ -136,8 +143,8 @@ class Replay(Stream):
         obs, next_obs = seen[0], seen[1]                                                        # [K, B, ...]
         if ring.finals.rows.numel():
             next_obs = ring.finals.put(next_obs, ends)
-        return {"obs": obs, "action": columns["action"][steps[0]], "reward": reward, "discount": discount,
-                "next_obs": next_obs}
+        return self.envs.normalized({"obs": obs, "action": columns["action"][steps[0]], "reward": reward,
+                                     "discount": discount, "next_obs": next_obs})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """An episode that was lost ends with its last row: no return reaches across."""
@@ -153,4 +160,4 @@ class Replay(Stream):
         self.envs.close()
 
     def notes(self) -> list[str]:
-        return [self.envs.recorder.describe()]
+        return self.envs.describe()

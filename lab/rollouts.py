@@ -22,7 +22,7 @@ class Rollouts(Stream):
     def next(self) -> Batch:
         rows = self.envs.collect(self.act, self.steps, self.count)                              # [T, N, ...]
         self.count += self.steps * self.envs.n
-        return rows
+        return self.envs.normalized(rows)
 
     def metrics(self) -> dict[str, float]:
         return self.envs.metrics()
@@ -31,7 +31,7 @@ class Rollouts(Stream):
         self.envs.close()
 
     def notes(self) -> list[str]:
-        return [self.envs.recorder.describe()]
+        return self.envs.describe()
 
 
 def lambda_return(reward: Tensor, next_value: Tensor, terminal: Tensor, done: Tensor, discount: float,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class Finals(Saved):
 class Rows(Saved):
     """The newest `capacity` rows: number r stands at r % capacity."""
 
-    saved = ("pushed", "head", "chunks", "tail", "finals")
+    saved: ClassVar[tuple[str, ...]] = ("pushed", "head", "chunks", "tail", "finals")
 
     def __init__(self, capacity: int, device: torch.device):
         self.capacity, self.device, self.first, self.pushed = capacity, device, 0, 0     # the oldest, and the next

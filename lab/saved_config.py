@@ -13,7 +13,7 @@ from .config import GROUPS, LabConfig, plain_of
 from .errors import ResumeError, UsageError, nearest
 
 LARGEST = 100_000                 # bytes of a config that is worth reading
-FIXED = ("seed", "env.id", "data.name")
+FIXED = ("seed", "env.id", "env.game", "data.name")
 
 
 class Plain(yaml.SafeLoader):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Where batches come from when the world is an environment. N environments. See also lab.replay."""
+"""Where batches come from when the world is an environment. N environments. See also lab.replay and lab.rollouts."""
 
 from .contract import Act, Batch, Stream
 from .envs import Envs
@@ -15,7 +15,7 @@ class Steps(Stream):
     def next(self) -> Batch:
         rows = self.envs.collect(self.act, 1, self.count)                # [1, N, ...]
         self.count += len(self.envs)
-        return {name: row[0] for name, row in rows.items()}
+        return self.envs.normalized({name: row[0] for name, row in rows.items()})
 
     def metrics(self) -> dict[str, float]:
         return self.envs.metrics()
@@ -24,4 +24,4 @@ class Steps(Stream):
         self.envs.close()
 
     def notes(self) -> list[str]:
-        return [self.envs.recorder.describe()]
+        return self.envs.describe()

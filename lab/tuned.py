@@ -1,6 +1,6 @@
 """Values that agents have tuned for an environment or a dataset: they stand where a default would."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -32,14 +32,17 @@ def tuned(key: str, *, _root_: DictConfig) -> Any:
         return None
     entries, (group, _, name) = host().entries, key.partition(".")
     table = getattr(entries.get(("agent", OmegaConf.select(_root_, "agent.name"))), "tuned", {})
-    worlds = [OmegaConf.select(_root_, place) for place in ("env.id", "env.name", "data.name")]
-    world = next((str(name) for name in worlds if name), "none")
-    for row in (table.get(world, {}), table.get("default", {})):
+    for row in rows(table, *(OmegaConf.select(_root_, place) for place in ("env.id", "env.name", "data.name"))):
         if key in row:
             return row[key]
     if group in GROUPS:
         return OmegaConf.select(OmegaConf.structured(entries[group, _root_[group].name].config), name)
     return OmegaConf.select(OmegaConf.structured(LabConfig), key)
+
+
+def rows(table: Mapping[str, Mapping[str, Any]], *names: Any) -> list[Mapping[str, Any]]:
+    """The rows of a world, nearest first: of its id (Atari/pong), of its name (Atari: all games), the default."""
+    return [table[str(name)] for name in (*names, "default") if name and str(name) in table]
 
 
 def refuse_unknown(agent: str) -> None:
@@ -55,5 +58,5 @@ def refuse_unknown(agent: str) -> None:
 def usual_steps(cfg: LabConfig) -> int | None:
     """The steps that the agent would take by itself: the measure of the periods when the budget is in other units."""
     table = getattr(host().entries["agent", cfg.agent.name], "tuned", {})
-    row = {**table.get("default", {}), **table.get(world_name(cfg), {})}
-    return row.get("budget.steps")
+    found = rows(table, world_name(cfg), getattr(cfg.env or cfg.data, "name", None))
+    return next((row["budget.steps"] for row in found if "budget.steps" in row), None)

@@ -7,11 +7,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 
 from . import media, signals
 from .compute import Compute
-from .contract import Policy
+from .contract import Policy, acting
 from .envs import Envs
 from .errors import UsageError
 
@@ -51,16 +50,15 @@ class Video:
             envs.close()
 
     def film(self, envs: Envs) -> list[np.ndarray]:
-        film, step, every, done = list[np.ndarray](), 0, 1, False
+        film, step, every, done, episode = list[np.ndarray](), 0, 1, False, envs.episodes[0]
         while not done and step <= self.max_steps:
             if step % every == 0:
                 film.append(self.frame(envs))
             if len(film) == 2 * self.frames:
                 film, every = film[::2], 2 * every
             signals.check()
-            with torch.no_grad():
-                done = bool(envs.collect(lambda obs, count: self.policy(obs), 1)["done"].any())
-            step += 1
+            envs.collect(acting(self.policy), 1)
+            done, step = envs.episodes[0] > episode, step + 1      # not at a lost life: the game goes on
         if not done:
             envs.restart(0)
         return thinned(film, self.frames)

@@ -6,25 +6,32 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium import Space
+from gymnasium.vector import VectorEnv
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .asynchronous import AsyncEnvs
 from .compute import Compute
 from .config import LabConfig
-from .contract import Policy
+from .contract import Policy, acting
 from .env_state import Tier, probe
 from .envs import Envs, standard
 from .errors import UsageError
 from .evaluate import EpisodeReturn
 from .host import host
+from .native import NativeEnvs
 from .nn import reading
+from .normalize import Normalizer, normalizer
 from .optimizers import overridable
 from .schedules import scheduled
+from .spaces import about
+from .worker import FromConfig
 
 
 class World:
     def __init__(self, cfg: LabConfig, compute: Compute):
-        self.cfg, self.compute = cfg, compute
+        self.cfg, self.compute, self.stepped = cfg, compute, False
+        self.normalizer: Normalizer | None = None         # of the environments that train
 
     def make_env(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
         """One environment, its observations joined to one array or number. Raises UsageError where none was chosen."""
@@ -33,8 +40,42 @@ class World:
         return standard(host().load("env", self.cfg.env.name)(self.cfg.env, render_mode))
 
     def envs(self, n: int, name: str = "train") -> Envs:
-        """`n` copies for training, their state saved as exactly as the environment allows."""
+        """`n` copies for training, stepped as vector.mode says, their state saved as exactly as they allow.
+
+        Raises UsageError where the environment cannot be stepped or normalised as the config asks.
+        """
+        envs = self.copies(n, name)
+        if self.cfg.normalize.obs or self.cfg.normalize.reward:
+            envs.normalizer = self.normalizer = normalizer(self.cfg, envs)
+        self.stepped = True
+        return envs
+
+    def copies(self, n: int, name: str) -> Envs:
+        if self.cfg.vector.mode == "native":
+            env = self.make_env()
+            env.close()
+            return NativeEnvs(self.make_vector, n, self.compute, about(env), name)
+        if self.cfg.vector.mode == "async":
+            env = self.make_env()
+            env.close()
+            make = FromConfig(self.cfg.env, gym.registry.get(str(getattr(self.cfg.env, "id", ""))))
+            return AsyncEnvs(make, n, self.compute, about(env), self.tier, self.cfg.vector.workers)
         return Envs(self.make_env, n, self.compute, name, self.tier)
+
+    def make_vector(self, n: int) -> VectorEnv[Any, Any, Any]:
+        """`n` copies in one object. Raises UsageError where the environment offers no such thing."""
+        cfg = self.cfg.env
+        if not getattr(host().entry("env", cfg.name), "build_vector", ""):
+            raise UsageError(f"env {cfg.name} has no vector environment of its own, which vector.mode=native asks for; "
+                             "use vector.mode=sync or async")
+        made: VectorEnv[Any, Any, Any] = host().load("env", cfg.name, "build_vector")(cfg, n)
+        return made
+
+    def seen(self, policy: Policy) -> Policy:
+        """`policy` on observations as training saw them: on the scale of its statistics, which stay as they are."""
+        if not self.cfg.normalize.obs:
+            return policy
+        return acting(policy, lambda obs: obs if self.normalizer is None else self.normalizer.obs(obs))
 
     def must_fit(self, key: str, n: int, size: int) -> None:
         """Raises UsageError where memory has no room for the `n` things of `size` bytes that `key` asks for.
@@ -54,7 +95,7 @@ class World:
     def returns(self, policy: Policy) -> EpisodeReturn:
         """An evaluator: the return of `policy` over `evaluate.episodes` episodes, always the same ones."""
         evaluate = self.cfg.evaluate
-        return EpisodeReturn(self.make_env, policy, evaluate.episodes, self.compute, evaluate.max_steps)
+        return EpisodeReturn(self.make_env, self.seen(policy), evaluate.episodes, self.compute, evaluate.max_steps)
 
     @cached_property
     def data(self) -> Any:
@@ -95,6 +136,9 @@ class Exhibition(World):
     """Where nothing is trained: no buffer is filled, and no environment has to come back."""
 
     tier = Tier.BOUNDARY
+
+    def copies(self, n: int, name: str) -> Envs:
+        return Envs(self.make_env, n, self.compute, name)
 
     def must_fit(self, key: str, n: int, size: int) -> None:
         pass

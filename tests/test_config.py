@@ -235,4 +235,5 @@ def test_what_a_resume_may_change(override, kind, text, saved):
 
 def test_every_key_of_the_root_is_documented_by_type():
     assert [field.name for field in dataclasses.fields(LabConfig)] == [
-        "agent", "env", "data", "model", "optimizer", "compute", "seed", "budget", "log", "evaluate", "checkpoint"]
+        "agent", "env", "data", "model", "optimizer", "compute", "vector", "normalize", "seed", "budget", "log",
+        "evaluate", "checkpoint"]

@@ -36,6 +36,8 @@ BROKEN = {
     "build a function": (agents('Agent("new", Config, print)', name="other"), "a string 'module:function'"),
     "build a module": (agents('Agent("new", Config, "lab_new.new")', name="other"), "got 'lab_new.new'"),
     "build with arguments": (agents('Agent("new", Config, "lab_new:build(1)")', name="other"), "'lab_new:build(1)'"),
+    "build_vector a word": ("from lab import Env\n@hookimpl\ndef lab_envs(): return [Env('new', Config, 'a:b', 'vec')]",
+                            "env 'new': build_vector must be a string 'module:function', got 'vec'"),
     "config a dict": (agents('Agent("new", dict, "a:b")', name="other"), "must be a dataclass"),
     "config an instance": (agents('Agent("new", Config(), "a:b")', name="other"), "not an instance"),
     "config frozen": ("@dataclass(frozen=True)\nclass Ice: x: int = 1\n" + agents('Agent("new", Ice, "a:b")'),

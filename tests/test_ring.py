@@ -83,29 +83,36 @@ def test_finals_put_their_obs_where_they_belong():
     assert out.tolist() == [[[90.0], [2.0]], [[3.0], [50.0]]]
 
 
-def film(lengths, size=2):
-    """Pictures [T, 4, size, size] as an environment stacks them: episodes of these lengths, each picture another."""
-    stacks, picture = [], 0
+def film(lengths, padding, size=2):
+    """Pictures [T, 4, size, size] as an environment stacks them, each another; and where the next begins anew."""
+    stacks, resets, picture = [], [], 0
     for length in lengths:
-        stack = [picture := picture + 1] * 4
-        for _ in range(length):
+        picture += 1
+        stack = [picture] * 4 if padding == "reset" else [0, 0, 0, picture]
+        for step in range(length):
             stacks.append(stack)
+            resets.append(step == length - 1)
             stack = [*stack[1:], picture := picture + 1]
-    return torch.tensor(stacks, dtype=torch.uint8)[..., None, None].expand(-1, -1, size, size)
+    pictures = torch.tensor(stacks, dtype=torch.uint8)[..., None, None].expand(-1, -1, size, size)
+    return pictures, torch.tensor(resets).float()
 
 
+@pytest.mark.parametrize("padding", ["reset", "zero"])
 @pytest.mark.parametrize("copies", [1, 2])
-def test_stacks_are_put_together_from_single_pictures(copies):
-    films = [film((3, 1, 7, 2, 9)), film((8, 2, 1, 1, 10)) + 100][:copies]
-    obs = torch.stack(films, 1)                         # [22, N, 4, 2, 2]
-    buffer, zeros = Ring(14 * copies, CPU, n=copies, stack=4), torch.zeros(len(obs), copies)
+def test_stacks_are_put_together_from_single_pictures(copies, padding):
+    films = [film((3, 1, 7, 2, 9), padding), film((8, 2, 1, 1, 10), padding)][:copies]
+    obs, reset = (torch.stack(parts, 1) for parts in zip(*films, strict=True))     # [22, N, 4, 2, 2], [22, N]
+    buffer, zeros = Ring(14 * copies, CPU, copies, 4, padding), torch.zeros(len(obs), copies)
     for begin in range(0, len(obs), 5):
         part = slice(begin, begin + 5)
         buffer.push({"obs": obs[part], "action": zeros[part], "reward": zeros[part], "terminal": zeros[part],
-                     "done": zeros[part], "next_obs": obs[part]})
+                     "done": zeros[part], "reset": reset[part], "next_obs": obs[part]})
         rows = torch.arange(buffer.first + 3 * copies if buffer.first else 0, buffer.pushed)
         assert torch.equal(buffer.stacks(rows), obs.flatten(0, 1)[rows])
-    assert buffer.columns["obs"].shape == (14 * copies, 2, 2)
+        other = Ring(14 * copies, CPU, copies, 4, padding)
+        other.load_state_dict(buffer.state_dict())
+        buffer = other
+    assert buffer.columns["obs"].shape == (14 * copies, 2, 2) and "reset" not in buffer.columns
 
 
 @pytest.mark.parametrize("space, stack", [(None, 1), ("uint8", 4)])

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from .. import checkpoint, media
-from ..contract import Policy
+from ..contract import Policy, acting
 from ..envs import Envs
 from ..errors import UsageError, within
 from ..video import Video
@@ -50,7 +50,7 @@ def window(world: World, policy: Policy, episodes: int) -> int:
     envs = Envs(lambda: world.make_env("human"), 1, world.compute, "play")
     try:
         while envs.episodes[0] < episodes:
-            envs.collect(lambda obs, count: policy(obs), 1)
+            envs.collect(acting(policy), 1)
     finally:
         envs.close()
     return 0

@@ -1,6 +1,8 @@
 """What `eval` and `play` share: a trained agent from a run folder, without touching the folder."""
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..assembly import Assembled, assemble
 from ..checkpoint import count_of, newest, read
@@ -40,5 +42,17 @@ def trained(path: Path, seed: int, changes: list[str]) -> tuple[LabConfig, Assem
         raise UsageError(f"{cfg.agent.name} has no policy to play episodes with")
     with fitting(run):
         made.experiment.learner.load_state_dict(state["learner"])
+        if made.normalizer:
+            made.normalizer.load_state_dict(saved_statistics(state["stream"]))
     made.compute.seed = seed
     return cfg, made, Exhibition(cfg, made.compute), count_of(at.resolve())
+
+
+def saved_statistics(node: Any) -> Any:
+    """Those of a normaliser, wherever the stream keeps its environments. Raises KeyError where there are none."""
+    for name, child in node.items() if isinstance(node, dict) else ():
+        if name == "normalizer":
+            return child
+        with suppress(KeyError):
+            return saved_statistics(child)
+    raise KeyError("the checkpoint has no statistics of observations or rewards, which this config normalises")

@@ -10,22 +10,22 @@ from gymnasium import spaces
 
 
 class Tiny(gym.Env[Any, Any]):
-    """A point that drifts on a line. Reaching an end is terminal; the time limit truncates."""
+    """A point that drifts on a line. Reaching an end is terminal; the time limit truncates. A step has two frames."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
 
     def __init__(self, render_mode: str | None = None):
-        self.render_mode, self.place = render_mode, 0.0
+        self.render_mode, self.place, self.frames = render_mode, 0.0, 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        self.place = float(self.np_random.uniform(-1, 1))
+        self.place, self.frames = float(self.np_random.uniform(-1, 1)), 0
         return self.obs(), {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.place += self.push(action) + float(self.np_random.normal(0, 0.3))
-        reward = 1.0 if self.place > 3 else -0.1 * abs(self.place)
-        return self.obs(), reward, abs(self.place) > 3, False, {}
+        reward, self.frames = 1.0 if self.place > 3 else -0.1 * abs(self.place), self.frames + 2
+        return self.obs(), reward, abs(self.place) > 3, False, {"episode_frame_number": self.frames}
 
     def render(self) -> Any:
         picture = np.zeros((16, 16, 3), np.uint8)

@@ -52,7 +52,7 @@ def implicit(cfg: IQN, world: World, envs: Envs) -> nn.Module:
 def experiment(cfg: DQN, world: World, envs: Envs, kind: type[DeepQ], q: nn.Module) -> Experiment:
     device, rng = world.compute.device, world.compute.rng("replay")
     world.must_fit("agent.buffer_size", cfg.buffer_size, row_bytes(envs))
-    ring = Ring(cfg.buffer_size, device, envs.n, envs.stack)
+    ring = Ring(cfg.buffer_size, device, envs.n, envs.stack, envs.padding)
     sampling = Sampling(cfg.train_every, cfg.warmup, (cfg.gradient_steps, cfg.batch_size), cfg.n_steps, cfg.discount)
     q = q.to(device)
     learner = kind(q, discrete(world, envs), world.optimizer(q.parameters()), cfg, world.compute)

@@ -101,7 +101,7 @@ def build(cfg: R2D2, world: World) -> Experiment:
     actor = Actor(q, n_actions, envs.n, compute.rng("explore"), cfg)
     learner = Recurrent(q, actor, world.optimizer(q.parameters()), cfg, compute)
     sampling = Sampling(cfg.train_every, cfg.warmup, (cfg.gradient_steps, cfg.batch_size), cfg.n_steps, cfg.discount)
-    ring = Ring(cfg.buffer_size, compute.device, envs.n, envs.stack)
+    ring = Ring(cfg.buffer_size, compute.device, envs.n, envs.stack, envs.padding)
     priority = Priority(cfg.priority, cfg.importance, cfg.importance_steps)
     stream = Sequences(envs, actor, ring, sampling, compute.rng("replay"), priority, cfg.rows)
     learner.report = stream.report

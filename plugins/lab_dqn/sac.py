@@ -106,5 +106,5 @@ def build(cfg: DiscreteSAC, world: World) -> Experiment:
     target = cfg.entropy_target * math.log(n_actions)
     learner = SoftActorCritic(actor, critics, log_temperature, optimizers, target, cfg, compute)
     sampling = Sampling(cfg.train_every, cfg.warmup, (cfg.gradient_steps, cfg.batch_size), cfg.n_steps, cfg.discount)
-    ring = Ring(cfg.buffer_size, compute.device, envs.n, envs.stack)
+    ring = Ring(cfg.buffer_size, compute.device, envs.n, envs.stack, envs.padding)
     return Experiment(learner, Replay(envs, learner.act, ring, sampling, compute.rng("replay")), policy=learner.greedy)

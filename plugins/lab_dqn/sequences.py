@@ -32,9 +32,9 @@ class Sequences(Prioritised):
         self.count += steps * self.envs.n
         return self.sample() if self.count >= self.warmup else None
 
-    def batch(self, rows: Tensor) -> dict[str, Tensor]:
+    def batch(self, rows: Tensor) -> Batch:
         ring, numbers = self.ring, rows[:, None] + self.ahead                                   # [K, T, B]
         at = numbers % ring.capacity
         found = {name: ring.columns[name][at] for name in ("action", "reward", "terminal", "done", "fresh")}
         obs = ring.columns["obs"][at] if ring.stack == 1 else ring.stacks(numbers)
-        return {"obs": obs, **found, "memory": ring.columns["memory"][at[:, 0]]}
+        return self.envs.normalized({"obs": obs, **found, "memory": ring.columns["memory"][at[:, 0]]})

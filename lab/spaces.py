@@ -1,0 +1,82 @@
+"""What observations and actions look like: the spaces of Gymnasium as one array each."""
+
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces, wrappers
+from torch import Tensor
+
+from .errors import UsageError
+
+SAME_OBS = (wrappers.OrderEnforcing, wrappers.PassiveEnvChecker, wrappers.TimeLimit, wrappers.RecordEpisodeStatistics)
+
+
+def standard(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    """An environment whose observations are one array or one number: nested ones are joined.
+
+    Raises UsageError for spaces that have no such form, such as text.
+    """
+    space = env.observation_space
+    if isinstance(space, spaces.Tuple) and all(isinstance(part, spaces.Discrete) for part in space):
+        joined = spaces.MultiDiscrete([part.n for part in space], start=[part.start for part in space])
+        return wrappers.TransformObservation(env, lambda obs: np.asarray(obs, np.int64), joined)
+    if isinstance(space, spaces.Dict | spaces.Tuple | spaces.MultiBinary) and space.is_np_flattenable:
+        return wrappers.FlattenObservation(env)
+    if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete):
+        return env
+    raise UsageError(f"{name_of(env)} has observations {space}, which cannot be made one array; wrap the environment "
+                     "so that it returns a Box, Discrete, MultiDiscrete or a Dict or Tuple of them")
+
+
+def name_of(env: gym.Env[Any, Any]) -> str:
+    return env.spec.id if env.spec else type(env.unwrapped).__name__
+
+
+def dtype_of(space: gym.Space[Any]) -> Any:
+    """float32 for every float: float64 observations are rounded; integers and bytes stay as they are."""
+    kind = np.dtype(space.dtype).kind if space.dtype is not None else "f"
+    if kind == "f":
+        return np.float32
+    return np.int64 if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else space.dtype
+
+
+def to_array(space: gym.Space[Any], action: Tensor) -> np.ndarray:
+    """What a policy chose [N, ...] as an array of the space's dtype.
+
+    A Box takes actions in its own units; what lies beyond its bounds becomes the bound. Policies count discrete ones
+    from 0, whatever the space counts from.
+    """
+    values = action.cpu().numpy()
+    if isinstance(space, spaces.Box):
+        return np.asarray(np.clip(values, space.low, space.high), space.dtype)
+    values = values.astype(space.dtype)
+    return np.asarray(values + space.start) if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else values
+
+
+def stack_of(env: gym.Env[Any, Any]) -> tuple[int, str]:
+    """How many frames an observation [stack, ...] holds, newest last, and what is in the place of those before a reset.
+
+    "reset": the first frame of the episode; "zero": zeros. Each observation is the one before, moved on by one frame.
+    (1, "reset") where this is not known to hold. An environment says it in its metadata: {"frame_stack": (4, "zero")}.
+    """
+    while isinstance(env, gym.Wrapper) and type(env) in SAME_OBS:
+        env = env.env
+    if isinstance(env, wrappers.FrameStackObservation):
+        return (env.stack_size, env.padding_type) if env.padding_type in ("reset", "zero") else (1, "reset")
+    stack, padding = (1, "reset") if isinstance(env, gym.Wrapper) else env.metadata.get("frame_stack", (1, "reset"))
+    return int(stack), str(padding)
+
+
+class About(NamedTuple):
+    """What is the same for all copies of an environment."""
+
+    id: str
+    observation_space: gym.Space[Any]
+    action_space: gym.Space[Any]
+    stack: int = 1                # frames in an observation [stack, ...]
+    padding: str = "reset"        # what stands for frames before the first
+
+
+def about(env: gym.Env[Any, Any]) -> About:
+    return About(name_of(env), env.observation_space, env.action_space, *stack_of(env))

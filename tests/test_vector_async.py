@@ -1,0 +1,259 @@
+"""Worker processes: row for row what one process does, also after a resume; and what happens when one fails."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from lab import checkpoint
+from lab.asynchronous import AsyncEnvs
+from lab.builtin import Gym
+from lab.compute import Compute
+from lab.config import ComputeConfig
+from lab.env_state import Tier
+from lab.envs import Envs
+from lab.errors import EnvError, UsageError
+from lab.spaces import about
+from lab.testing import checks, maker
+from lab.testing.envs import TinyBox
+from lab.worker import FromConfig
+
+COMPUTE = Compute(ComputeConfig(device="cpu"), seed=7)
+TINY = {"Box": Tier.EXACT, "Hidden": Tier.EPISODE_REPLAY, "Tired": Tier.REPLAY, "Continuous": Tier.EXACT}
+
+
+def of(id):
+    return FromConfig(Gym(id=id), gym.registry.get(id))
+
+
+def pair(make, n=3, tier=Tier.BOUNDARY, workers=2):
+    return AsyncEnvs(make, n, COMPUTE, about(make()), tier, workers), Envs(make, n, COMPUTE, tier=tier)
+
+
+def acting(envs, generator):
+    if isinstance(envs.action_space, spaces.Discrete):
+        return lambda obs, count: torch.randint(int(envs.action_space.n), (len(obs),), generator=generator)
+    return lambda obs, count: 3 * torch.randn(len(obs), *envs.action_space.shape, generator=generator)
+
+
+def both(a, b, steps, seed=0):
+    """Whether two collect the same rows under the same actions."""
+    rows = [envs.collect(acting(envs, torch.Generator().manual_seed(seed)), steps) for envs in (a, b)]
+    return all(torch.equal(rows[0][name], rows[1][name]) for name in rows[0]) and rows[0].keys() == rows[1].keys()
+
+
+def on_disk(envs, folder):
+    checkpoint.write(folder, 1, envs.state_dict(), 1)
+    return checkpoint.newest(folder, print)[1]
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_row_for_row_as_one_process_and_so_when_resumed(name, tmp_path, caplog):
+    """Both ways across a checkpoint, and with another number of workers."""
+    make, tier = of(f"lab/Tiny{name}-v0"), TINY[name]
+    parallel, single = pair(make, tier=tier)
+    assert both(parallel, single, 70) and parallel.metrics() == single.metrics()
+    on_disk(parallel, tmp_path), on_disk(single, tmp_path)
+    assert both(parallel, single, 31)
+    state, plain = on_disk(parallel, tmp_path / "a"), on_disk(single, tmp_path / "b")
+    expected = parallel.collect(acting(parallel, torch.Generator().manual_seed(5)), 60)
+    reported = parallel.metrics()
+    crossed = [AsyncEnvs(make, 3, COMPUTE, about(make()), tier, 3), Envs(make, 3, COMPUTE, tier=tier), parallel]
+    for other, given in zip(crossed, (plain, state, state), strict=True):
+        other.load_state_dict(given)
+        rows = other.collect(acting(other, torch.Generator().manual_seed(5)), 60)
+        assert all(torch.equal(rows[key], expected[key]) for key in rows) and other.metrics() == reported
+        assert other.lost == []
+    assert "new episode" not in caplog.text and "did not hold" not in caplog.text
+    for envs in crossed:
+        envs.close()
+
+
+def test_an_agent_learns_what_it_learns_in_one_process_killed_and_resumed(tmp_path):
+    make = maker("dqn", "vector.mode=async", "vector.workers=2")
+    whole, (single, log) = (checks.undisturbed(each, tmp_path / str(i)) for i, each in enumerate((make, maker("dqn"))))
+    checks.resumes_at(57, whole, make, tmp_path / "killed")
+    assert not checks.differences(whole[0].learner.state_dict(), single.learner.state_dict()) and whole[1] == log
+
+
+class Noise(TinyBox):
+    """Draws from the global generator, which each worker has for itself."""
+
+    def push(self, action):
+        return float(np.random.normal())
+
+
+def test_global_generators_of_the_workers_are_saved(tmp_path):
+    envs = AsyncEnvs(Noise, 4, COMPUTE, about(Noise()), Tier.EXACT, 2)
+    envs.collect(acting(envs, torch.Generator()), 20)
+    state, then = on_disk(envs, tmp_path), envs.collect(acting(envs, torch.Generator().manual_seed(1)), 9)
+    envs.load_state_dict(state)
+    again = envs.collect(acting(envs, torch.Generator().manual_seed(1)), 9)
+    assert torch.equal(then["next_obs"], again["next_obs"])
+    assert not torch.equal(then["next_obs"][:, 0], then["next_obs"][:, 2])
+    envs.close()
+
+
+class Keeps(TinyBox):
+    """Shows the action of the step before, which it has kept as it came."""
+
+    action_space = spaces.Box(-9, 9, (1,), np.float32)
+
+    def push(self, action):
+        before, self.kept = getattr(self, "kept", action), action
+        return float(before[0])
+
+
+def test_an_action_belongs_to_its_environment():
+    parallel, single = pair(Keeps)
+    assert both(parallel, single, 30)
+    parallel.close()
+
+
+class Trouble(gym.Env):
+    """At its fourth step under an odd seed it does what `what` says."""
+
+    observation_space, action_space = spaces.Box(-1, 1, (1,), np.float32), spaces.Discrete(2)
+    what = ""
+
+    def reset(self, *, seed=None, options=None):
+        self.odd, self.t = seed == COMPUTE.seed_for("train/2/0"), 0
+        if self.what == "reset" and self.odd:
+            raise ValueError("no map")
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        if self.odd and self.t == 4:
+            if self.what == "raise":
+                raise RuntimeError("lost a wheel")
+            if self.what == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.what == "exit":
+                os._exit(3)
+            if self.what == "nan":
+                return np.full(1, np.nan, np.float32), 0.0, False, False, {}
+        return np.zeros(1, np.float32), 0.0, False, False, {}
+
+
+class Raises(Trouble):
+    what = "raise"
+
+
+class Killed(Trouble):
+    what = "kill"
+
+
+class Exits(Trouble):
+    what = "exit"
+
+
+class Nan(Trouble):
+    what = "nan"
+
+
+class Unset(Trouble):
+    what = "reset"
+
+
+@pytest.mark.parametrize("kind, text", [
+    (Raises, r"environment Raises \(copy 2 of 4, step 3 of its episode 0\) raised RuntimeError: lost a wheel"),
+    (Killed, r"environment Killed \(copy 2 of 4, in its episode 0\): its worker process ended by SIGKILL"),
+    (Exits, r"environment Exits \(copy 2 of 4, in its episode 0\): its worker process ended with exit code 3"),
+    (Nan, r"copy 2 of 4, step 12 of the run\) returned an observation that is not finite")])
+def test_a_failure_names_the_copy_and_what_it_left_can_be_saved(kind, text, tmp_path, caplog):
+    envs = AsyncEnvs(kind, 4, COMPUTE, about(kind()), Tier.EXACT, 2)
+    with pytest.raises(EnvError, match=text):
+        for t in range(5):
+            envs.collect(acting(envs, torch.Generator()), 1, 4 * t)
+    state = on_disk(envs, tmp_path)
+    envs.close()
+    again = Envs(Trouble, 4, COMPUTE, tier=Tier.EXACT)
+    again.load_state_dict(state)
+    assert again.lost == [0, 1, 2, 3] and list(again.episodes) == [1] * 4 and "4 of 4 environments begin" in caplog.text
+
+
+def test_a_failure_at_the_start_is_one_of_assembly():
+    with pytest.raises(EnvError, match=r"copy 2 of 4, step 0 of its episode 0\) raised ValueError in reset: no map"):
+        AsyncEnvs(Unset, 4, COMPUTE, about(Trouble()), Tier.EXACT, 2)
+
+
+def test_what_cannot_be_sent_is_refused():
+    class Local(Trouble):
+        pass
+
+    with pytest.raises(UsageError, match=r"Trouble cannot be sent to a worker process .* use vector\.mode=sync"):
+        AsyncEnvs(lambda: Local(), 2, COMPUTE, about(Trouble()), Tier.EXACT, 2)
+
+
+def test_workers_end_when_they_are_closed_or_forgotten():
+    envs = AsyncEnvs(Trouble, 2, COMPUTE, about(Trouble()), Tier.EXACT, 2)
+    first = envs.team.processes
+    envs.close(), envs.close()
+    other = AsyncEnvs(Trouble, 2, COMPUTE, about(Trouble()), Tier.EXACT, 2)
+    second = other.team.processes
+    del other
+    assert [each.exitcode for each in [*first, *second]] == [0] * 4
+
+
+def gone(pid):
+    """Whether a process is no more, or is only waiting for someone to ask how it ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+def wait_for(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.05)
+    return found
+
+
+@pytest.mark.skipif(not os.path.exists("/proc"), reason="looks for processes in /proc")
+def test_stopped_and_killed_from_outside(tmp_path):
+    """Ctrl-C reaches the whole group: the parent saves and all end quietly. Killed, it leaves no worker behind."""
+    def run(*args):
+        return subprocess.Popen(
+            [sys.executable, "-m", "lab", *args], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    def children(process):
+        return [pid for pid in os.listdir("/proc") if pid.isdigit() and group(pid) == process.pid]
+
+    def group(pid):
+        with suppress(OSError):
+            return os.getpgid(int(pid))
+
+    first = run("+agent=dqn", "env=CartPole", "vector.mode=async", "vector.workers=2", "agent.num_envs=2",
+                "budget.steps=10_000_000", "compute.device=cpu", "evaluate.every=1_000_000_000", "evaluate.videos=0",
+                "checkpoint.every=1_000", "hydra.run.dir=run", "model.hidden=[8]", "agent.gradient_steps=1")
+    try:
+        wait_for(lambda: len(list(tmp_path.glob("run/checkpoints/*"))) > 1)
+        os.killpg(first.pid, signal.SIGINT)
+        out, _ = first.communicate(timeout=60)
+        assert first.returncode == 130 and "Traceback" not in out and "saved" in out, out
+        wait_for(lambda: all(map(gone, children(first))))
+        second = run("resume=run")
+        wait_for(lambda: len(children(second)) >= 4)      # itself, the server, two workers; and a tracker of resources
+        time.sleep(0.5)
+        left = children(second)
+        second.kill()
+        second.communicate(timeout=60)
+        wait_for(lambda: all(map(gone, left)))
+        assert json.loads((tmp_path / "run/run.json").read_text())["agent"] == "dqn"
+    finally:
+        for process in (first, *([second] if "second" in dir() else [])):
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
