@@ -5,6 +5,8 @@ from functools import cached_property
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
+import torch
 from gymnasium import Space
 from gymnasium.vector import VectorEnv
 from torch import Tensor, nn
@@ -15,8 +17,9 @@ from .compute import Compute
 from .config import LabConfig
 from .contract import Policy, acting
 from .env_state import Tier, probe
+from .env_walk import sampler
 from .envs import Envs, standard
-from .errors import UsageError
+from .errors import EnvError, UsageError
 from .evaluate import EpisodeReturn
 from .host import host
 from .native import NativeEnvs
@@ -25,6 +28,7 @@ from .normalize import Normalizer, normalizer
 from .optimizers import overridable
 from .schedules import scheduled
 from .spaces import about
+from .state import frozen_rng
 from .worker import FromConfig
 
 
@@ -55,12 +59,28 @@ class World:
             env = self.make_env()
             env.close()
             return NativeEnvs(self.make_vector, n, self.compute, about(env), name)
+        self.tried()
         if self.cfg.vector.mode == "async":
             env = self.make_env()
             env.close()
             make = FromConfig(self.cfg.env, gym.registry.get(str(getattr(self.cfg.env, "id", ""))))
             return AsyncEnvs(make, n, self.compute, about(env), self.tier, self.cfg.vector.workers)
         return Envs(self.make_env, n, self.compute, name, self.tier)
+
+    def tried(self) -> None:
+        """Raises UsageError where the reset or the first step of one is not what its spaces promise."""
+        with frozen_rng():
+            try:
+                envs = Envs(self.make_env, 1, self.compute, "try")
+            except EnvError as error:
+                raise UsageError(str(error)) from error
+            act, start = sampler(envs.envs[0]), getattr(envs.action_space, "start", 0)
+            try:
+                envs.collect(lambda obs, count: torch.as_tensor(np.asarray(act() - start)[None]), 1)
+            except EnvError as error:
+                raise UsageError(f"{error}: it fails at its first step") from error
+            finally:
+                envs.close()
 
     def make_vector(self, n: int) -> VectorEnv[Any, Any, Any]:
         """`n` copies in one object. Raises UsageError where the environment offers no such thing."""

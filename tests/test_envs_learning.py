@@ -15,7 +15,7 @@ from lab.compose import composed
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.envs import Envs
-from lab.errors import EnvError
+from lab.errors import EnvError, UsageError
 from lab.evaluate import EpisodeReturn
 from lab.gymnasium_envs import build
 from lab.help import groups
@@ -213,3 +213,37 @@ def test_whole_numbers_are_never_cut_to_fit(space, shown, text, at):
 
     with pytest.raises(EnvError, match=text):
         Envs(Shows, 1, COMPUTE).collect(zeros, 3)
+
+
+class Breaks(Lives):
+    """Its reset or its first step is not what its spaces promise."""
+
+    def __init__(self, at=0, wrong=None):
+        super().__init__()
+        self.at, self.wrong = at, wrong
+
+    def reset(self, *, seed=None, options=None):
+        obs, info = super().reset(seed=seed)
+        return (np.zeros((2, 2)) if self.at == 0 else obs), info
+
+    def step(self, action):
+        _, *rest = super().step(action)
+        if self.wrong == "raises":
+            raise RuntimeError("no fuel")
+        return np.zeros((2, 2)), *rest
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("options, text", [
+    ({"at": 0}, r"returned \(2, 2\) from reset, its space has the shape \(1,\)"),
+    ({"at": 1}, r"returned an observation of shape \(2, 2\), its space has \(1,\).*at its first step"),
+    ({"at": 1, "wrong": "raises"}, "raised RuntimeError: no fuel.*at its first step")])
+def test_one_that_breaks_its_spaces_at_once_is_refused_at_assembly(mode, options, text):
+    gym.register("lab/Breaks-v0", Breaks, kwargs=options)
+    cfg = composed(["+agent=dqn", "env=gym", "env.id=lab/Breaks-v0", "compute.device=cpu"])
+    cfg.vector.mode = mode
+    try:
+        with pytest.raises(UsageError, match=text):
+            assemble(cfg)
+    finally:
+        del gym.registry["lab/Breaks-v0"]
