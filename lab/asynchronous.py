@@ -49,8 +49,8 @@ class AsyncEnvs(Envs):
             raise
 
     def memory(self) -> dict[str, Shared]:
-        rows, space, n, number = self.empty(1), self.action_space, self.n, np.dtype(np.int64)
-        arrays = {name: (row.shape[1:], row.dtype) for name, row in rows.items() if name != "obs"}
+        space, n, number = self.action_space, self.n, np.dtype(np.int64)
+        arrays = {name: ((n, *shape), dtype) for name, (shape, dtype) in self.columns.items() if name != "obs"}
         arrays |= {"obs": (self.obs.shape, self.obs.dtype), "frames": ((2, n), number), "episodes": ((n,), number),
                    "now": ((n,), number), "action": ((n, *(space.shape or ())), np.dtype(space.dtype))}
         return {name: Shared(context().RawArray("B", max(int(np.prod(shape)) * dtype.itemsize, 1)), shape, dtype.str)

@@ -53,7 +53,8 @@ class Envs(Vector):
         beyond the bounds of a Box is clipped on its way to the environment.
         Raises EnvError where an environment raises or returns what is not a finite value of its space's shape.
         """
-        rows, device, actions = self.empty(steps), self.compute.device, []
+        rows = {name: np.zeros((steps, self.n, *shape), dtype) for name, (shape, dtype) in self.columns.items()}
+        device, actions = self.compute.device, list[Tensor]()
         begin: Callable[[Tensor], None] | None = getattr(act, "begin", None)
         act = self.normalizer.seeing(act) if self.normalizer else act
         for t in range(steps):
@@ -69,13 +70,6 @@ class Envs(Vector):
         for name, row in rows.items():
             batch[name] = torch.from_numpy(row).to(device)
         return batch
-
-    def empty(self, steps: int) -> dict[str, np.ndarray]:
-        shape = (steps, self.n)
-        rows = {"obs": np.zeros((*shape, *self.obs.shape[1:]), self.dtype), "reward": np.zeros(shape, np.float32),
-                "next_obs": np.zeros((*shape, *self.obs.shape[1:]), self.dtype),
-                "terminal": np.zeros(shape, np.float32), "done": np.zeros(shape, np.float32)}
-        return {**rows, "reset": np.zeros(shape, np.float32)} if self.stack > 1 else rows
 
     def choices(self, action: Tensor) -> Any:
         """What a policy chose [N, ...] as `step` takes it: a list of int, or an array of the space's dtype."""

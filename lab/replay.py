@@ -143,8 +143,9 @@ class Replay(Stream):
         obs, next_obs = seen[0], seen[1]                                                        # [K, B, ...]
         if ring.finals.rows.numel():
             next_obs = ring.finals.put(next_obs, ends)
-        return self.envs.normalized({"obs": obs, "action": columns["action"][steps[0]], "reward": reward,
-                                     "discount": discount, "next_obs": next_obs})
+        found = {"obs": obs, "action": columns["action"][steps[0]], "reward": reward, "discount": discount,
+                 "next_obs": next_obs}
+        return self.envs.normalized(found) if self.envs.normalizer else found
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """An episode that was lost ends with its last row: no return reaches across."""

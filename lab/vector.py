@@ -41,6 +41,10 @@ class Vector(Saved):
         self.finished: list[tuple[float, int]] = []       # (return, length) of episodes not yet reported
         self.obs = np.zeros((n, *(self.shape or ())), self.dtype)            # [N, ...] where to act next
         self.normalizer: Normalizer | None = None
+        of_obs, number = (self.obs.shape[1:], np.dtype(self.dtype)), ((), np.dtype(np.float32))
+        self.columns = {"obs": of_obs, "reward": number, "next_obs": of_obs, "terminal": number, "done": number}
+        if self.stack > 1:
+            self.columns["reset"] = number                # shape and dtype of what `collect` returns for one copy
 
     def __len__(self) -> int:
         return self.n

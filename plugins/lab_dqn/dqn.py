@@ -4,14 +4,13 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
 from lab.compute import Compute
-from lab.contract import Batch, Metrics
+from lab.contract import Batch, Learner, Metrics
 
-from .configs import DQN
-from .exploring import EpsilonGreedy
+from .configs import DQN, Exploring
 from .heads import chances
 from .maths import soft_policy
 
@@ -25,6 +24,29 @@ def td_target(reward: Tensor, discount: Tensor, next_value: Tensor) -> Tensor:
     `discount` is 0 after a terminal state, which has no future; a truncated episode is not terminal.
     """
     return reward + discount * next_value
+
+
+class EpsilonGreedy(Learner):
+    """Each environment has a coin of its own and, in a noisy network, noise of its own."""
+
+    def __init__(self, q: nn.Module, n_actions: int, cfg: Exploring, rng: Generator):
+        self.q, self.n_actions, self.exploring, self.rng = q, n_actions, cfg, rng
+        self.acting = list(chances(q))
+
+    def act(self, obs: Tensor, count: int) -> Tensor:
+        cfg, done = self.exploring, min(count / self.exploring.epsilon_steps, 1.0)
+        epsilon = cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done
+        uniform = torch.randint(self.n_actions, obs.shape[:1], generator=self.rng, device=obs.device)         # [N]
+        explore = torch.rand(obs.shape[:1], generator=self.rng, device=obs.device) < epsilon                  # [N]
+        for chance in self.acting:
+            chance.draw(self.rng, len(obs), noises=len(obs))
+        with torch.inference_mode():
+            return torch.where(explore, uniform, self.q(obs).argmax(-1))                    # [N]
+
+    def greedy(self, obs: Tensor) -> Tensor:
+        for chance in self.acting:
+            chance.calm()
+        return self.q(obs).argmax(-1)                                                       # [N]
 
 
 class DeepQ(EpsilonGreedy):

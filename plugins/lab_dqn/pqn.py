@@ -10,7 +10,7 @@ from lab.rollouts import Rollouts, lambda_return
 from lab.world import World
 
 from .build import discrete
-from .exploring import EpsilonGreedy
+from .dqn import EpsilonGreedy
 from .others import PQN
 
 
