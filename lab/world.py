@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium import Space
+from gymnasium import Space, spaces
 from gymnasium.vector import VectorEnv
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -30,6 +30,8 @@ from .schedules import scheduled
 from .spaces import about
 from .state import frozen_rng
 from .worker import FromConfig
+
+COUNTED = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
 
 
 class World:
@@ -76,7 +78,8 @@ class World:
                 raise UsageError(str(error)) from error
             act, start = sampler(envs.envs[0]), getattr(envs.action_space, "start", 0)
             try:
-                envs.collect(lambda obs, count: torch.as_tensor(np.asarray(act() - start)[None]), 1)
+                if isinstance(envs.action_space, COUNTED):      # others are for the agent to take or to refuse
+                    envs.collect(lambda obs, count: torch.as_tensor(np.asarray(act() - start)[None]), 1)
             except EnvError as error:
                 raise UsageError(f"{error}: it fails at its first step") from error
             finally:

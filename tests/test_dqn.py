@@ -241,4 +241,4 @@ def test_one_training_step_can_be_followed():
     else:
         pytest.fail("every update met the end of an episode")
     assert len({file for file, _ in seen}) <= 6 and len(seen) <= 20, sorted(seen)
-    assert {"DeepQ.act", "DeepQ.improve", "Envs.step", "Compute.minimize"} <= {name for _, name in seen}
+    assert {"EpsilonGreedy.act", "DeepQ.improve", "Envs.step", "Compute.minimize"} <= {name for _, name in seen}

@@ -185,7 +185,8 @@ def test_a_name_on_the_command_line():
 def test_an_agent_trains_on_a_game_and_logs_its_frames(tmp_path):
     pytest.importorskip("ale_py")
     made = assemble(composed(["+agent=dqn", "env=Atari", "env.game=pong", "env.screen=16", "agent.warmup=8",
-                              "agent.buffer_size=64", "agent.batch_size=4", "model.hidden=[8]", "compute.device=cpu"]))
+                              "agent.buffer_size=64", "agent.batch_size=4", "model=mlp", "model.hidden=[8]",
+                              "compute.device=cpu"]))
     while made.experiment.stream.next() is None:
         pass
     count = made.experiment.stream.count

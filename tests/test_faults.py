@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import lab_dqn.build
 import lab_dqn.dqn
 from lab import checkpoint, run_folder
 from lab.testing.envs import TinyBox
@@ -123,7 +124,7 @@ def test_a_missing_family_names_its_extra(module, args, extra, lab, monkeypatch,
 
 
 def test_a_plugin_that_cannot_build_is_its_own_mistake(dqn, monkeypatch, tmp_path):
-    monkeypatch.setattr(lab_dqn.dqn, "features", lambda space: 1 / 0)
+    monkeypatch.setattr(lab_dqn.build, "discrete", lambda world, envs: 1 / 0)
     code, _, err = dqn()
     assert code == 1 and told(err, "the agent dqn could not be built: ZeroDivisionError", "LAB_DEBUG=1")
     assert not list(tmp_path.iterdir())
@@ -161,13 +162,13 @@ def test_an_agent_that_raises(dqn, monkeypatch, tmp_path):
 
 def test_a_loss_that_is_not_finite(dqn, monkeypatch, tmp_path):
     """Update 34 is named, the weights are those of update 33, and no checkpoint is of later."""
-    goals, weights, run = lab_dqn.dqn.DeepQ.goals, [], tmp_path / "run"
+    goal, weights, run = lab_dqn.dqn.DeepQ.goal, [], tmp_path / "run"
 
-    def poisoned(self, batch):
+    def poisoned(self, *rows):
         weights.append([p.clone() for p in self.q.parameters()])
-        return goals(self, batch) * (float("nan") if self.steps >= 33 else 1)
+        return goal(self, *rows) * (float("nan") if self.steps >= 33 else 1)
 
-    monkeypatch.setattr(lab_dqn.dqn.DeepQ, "goals", poisoned)
+    monkeypatch.setattr(lab_dqn.dqn.DeepQ, "goal", poisoned)
     code, _, err = dqn(*SMALL, "agent.gradient_steps=1")
     assert code == 3
     assert told(err, "loss/td was not finite at update 34", "Try a smaller learning rate: ", "optimizer.lr=")
@@ -323,7 +324,6 @@ def test_refused_resumes_change_nothing(run, lab, tmp_path):
             (["resume=run", "model.hidden=[17]"], 4,
              "does not fit this code and config: Error(s) in loading state_dict"),
             (["resume=run", "agent.num_envs=3"], 4, "it holds 1 environments and this run has 3"),
-            (["resume=run", "agent.buffer_size=200"], 4, "it holds 100 rows, with which a buffer of 200 cannot go on"),
             (["resume=run", "optimizer=sgd"], 4, "this run belongs to optimizer 'adam'"),
             (["resume=run", "budget.stepz=3"], 2, "Did you mean 'steps'?"),
             (["resume=run", "budget.updates=-3"], 2, "budget.updates is -3"),

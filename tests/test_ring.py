@@ -1,8 +1,10 @@
 """The buffer: the newest rows, every observation once, stacks put together by index, what a checkpoint writes."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from test_envs import Shown, envs_of
 
 from lab import checkpoint, rows
@@ -115,27 +117,24 @@ def test_stacks_are_put_together_from_single_pictures(copies, padding):
     assert buffer.columns["obs"].shape == (14 * copies, 2, 2) and "reset" not in buffer.columns
 
 
-@pytest.mark.parametrize("space, stack", [(None, 1), ("uint8", 4)])
-def test_the_bytes_of_a_step_are_what_it_takes(space, stack):
-    """CartPole's four floats, an action of 8 bytes and three numbers; of a stack of pictures one alone and its age."""
-    from gymnasium import spaces
+def stacked():
+    """Four pictures of 84 x 84 bytes, as an environment of the wrapper."""
+    picture = Shown(spaces.Box(0, 255, (84, 84), "uint8"))
+    return envs_of(gym.wrappers.FrameStackObservation(picture, 4))
 
-    box = spaces.Box(-1, 1, (4,), "float32") if space is None else spaces.Box(0, 255, (4, 84, 84), "uint8")
-    envs = envs_of(Shown(box))
-    envs.stack = stack
-    buffer = Ring(10, CPU, stack=stack)
-    rows = envs.collect(lambda obs, count: torch.zeros(1, dtype=torch.int64), 3)
-    buffer.push(rows)
+
+@pytest.mark.parametrize("envs, expected", [
+    (envs_of(Shown(spaces.Box(-1, 1, (4,), "float32"))), 16 + 8 + 12), (stacked(), 84 * 84 + 8 + 12 + 1)])
+def test_the_bytes_of_a_step_are_what_it_takes(envs, expected):
+    """Four floats, an action of 8 bytes and three numbers; of a stack of pictures one alone and its age."""
+    buffer = Ring(10, CPU, stack=envs.stack)
+    buffer.push(envs.collect(lambda obs, count: torch.zeros(1, dtype=torch.int64), 3))
     taken = sum(column[0].nbytes for column in buffer.columns.values())
-    assert taken == row_bytes(envs) == (16 + 8 + 12 if space is None else 84 * 84 + 8 + 12 + 1)
+    assert taken == row_bytes(envs) == expected
 
 
 def test_a_million_frames_fit_in_8_gigabytes():
-    from gymnasium import spaces
-
-    envs = envs_of(Shown(spaces.Box(0, 255, (4, 84, 84), "uint8")))
-    envs.stack = 4
-    assert 1_000_000 * row_bytes(envs) == 7_077_000_000
+    assert 1_000_000 * row_bytes(stacked()) == 7_077_000_000
 
 
 @pytest.fixture

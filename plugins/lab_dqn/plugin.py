@@ -27,14 +27,17 @@ ROLLED = ("agent.num_envs=2", "agent.rollout_steps=4", "agent.batch_size=3", "ag
 STORED = (*SMALL, "agent.batch_size=6", "agent.memory=8", "agent.burn_in=2", "agent.length=4")
 SOFT = ("agent.num_envs=2", "agent.warmup=40", "agent.train_every=1", "agent.batch_size=16", "agent.buffer_size=64",
         "agent.n_steps=2", "model.hidden=[16]")
-FAMILY = {"dqn": (SMALL, (DQN, DoubleDQN, DuelingDQN, PrioritizedDQN, NoisyDQN, MunchausenDQN)),
-          "c51": (SMALL, (C51, Rainbow)), "qr_dqn": (SPREAD, (QRDQN,)), "iqn": (SPREAD, (IQN,))}
+FAMILY: tuple[tuple[type[DQN], str, tuple[str, ...], tuned.Rows], ...] = (
+    (DQN, "dqn", SMALL, tuned.DQN), (DoubleDQN, "dqn", SMALL, tuned.DQN), (DuelingDQN, "dqn", SMALL, tuned.DQN),
+    (PrioritizedDQN, "dqn", SMALL, tuned.DQN), (NoisyDQN, "dqn", SMALL, tuned.NOISY),
+    (MunchausenDQN, "dqn", SMALL, tuned.DQN), (C51, "c51", SMALL, tuned.C51), (Rainbow, "c51", SMALL, tuned.RAINBOW),
+    (QRDQN, "qr_dqn", SPREAD, tuned.DQN), (IQN, "iqn", SPREAD, tuned.DQN))
 
 
 @hookimpl
 def lab_agents() -> list[Agent]:
-    family = [Agent(config().name, config, f"lab_dqn.build:{build}", tuned=tuned.DQN, small=small)
-              for build, (small, configs) in FAMILY.items() for config in configs]
+    family = [Agent(config().name, config, f"lab_dqn.build:{build}", tuned=rows, small=small)
+              for config, build, small, rows in FAMILY]
     return [*family, Agent("pqn", PQN, "lab_dqn.pqn:build", tuned=tuned.PQN, small=ROLLED),
             Agent("r2d2", R2D2, "lab_dqn.recurrent:build", tuned=tuned.R2D2, small=STORED),
             Agent("discrete_sac", DiscreteSAC, "lab_dqn.sac:build", tuned=tuned.SAC, small=SOFT)]

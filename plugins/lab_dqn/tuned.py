@@ -1,8 +1,23 @@
-"""Values tuned for an environment: they stand where a default would. Light, as plugin.py is."""
+"""Values tuned for an environment: they stand where a default would. Light, as plugin.py is.
 
+A row is looked up by the environment's id, then by the name of its entry, then under "default".
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
-DQN: dict[str, dict[str, Any]] = {
+Rows = dict[str, dict[str, Any]]
+
+
+def changed(rows: Mapping[str, Mapping[str, Any]], without: tuple[str, ...] = (), **changes: Mapping[str, Any]) -> Rows:
+    """`rows` without the keys of this beginning, and with what is said for each row; "every" is for all of them."""
+    every = changes.pop("every", {})
+    return {name: {**{key: value for key, value in row.items() if not key.startswith(without)}, **every,
+                   **changes.get(name.partition("-")[0], {})}
+            for name, row in rows.items()}
+
+
+DQN: Rows = {
     "default": {"budget.steps": 100_000},
     # Long returns carry the value of 500 steps quickly; tanh, being smooth, treats the rare starting states like their
     # neighbours; 0.995 sees a slow drift to the edge in time, and so does a loss that is quadratic up to 20.
@@ -22,19 +37,45 @@ DQN: dict[str, dict[str, Any]] = {
         "agent.train_every": 16, "agent.gradient_steps": 8, "agent.target_every": 300, "agent.epsilon_end": 0.07,
         "agent.epsilon_steps": 24_000, "optimizer.lr": 4e-3},
     "LunarLander-v3": {
-        "budget.steps": 100_000, "agent.batch_size": 128, "agent.buffer_size": 50_000, "agent.warmup": 128,
-        "agent.train_every": 4, "agent.gradient_steps": 4, "agent.target_every": 250, "agent.epsilon_end": 0.1,
-        "agent.epsilon_steps": 12_000, "optimizer.lr": 6.3e-4},
+        "budget.steps": 100_000, "agent.discount": 0.995, "agent.n_steps": 5, "agent.batch_size": 128,
+        "agent.buffer_size": 50_000, "agent.warmup": 128, "agent.train_every": 4, "agent.gradient_steps": 4,
+        "agent.target_every": 250, "agent.epsilon_end": 0.1, "agent.epsilon_steps": 12_000, "agent.huber_delta": 10.0,
+        "optimizer.lr": 5e-4, "optimizer.schedule": "linear", "optimizer.decay": 99_872},
+    # Mnih et al. 2015, with Adam and a shorter warm-up, epsilon and budget: 1,000,000 steps are 4,000,000 frames.
+    "Atari": {
+        "budget.steps": 1_000_000, "agent.buffer_size": 1_000_000, "agent.batch_size": 32, "agent.warmup": 20_000,
+        "agent.train_every": 4, "agent.target_every": 2_000, "agent.epsilon_end": 0.01, "agent.epsilon_steps": 250_000,
+        "model.hidden": [512], "optimizer.lr": 1e-4},
 }
+MINATAR = {     # Young & Tian 2019, examples/dqn.py of MinAtar, with Adam; 1,000,000 of its 5,000,000 frames
+    "budget.steps": 1_000_000, "agent.buffer_size": 100_000, "agent.batch_size": 32, "agent.warmup": 5_000,
+    "agent.train_every": 1, "agent.target_every": 1_000, "agent.epsilon_end": 0.1, "agent.epsilon_steps": 100_000,
+    "model.channels": [16], "model.kernels": [3], "model.strides": [1], "model.hidden": [128], "optimizer.lr": 2.5e-4}
+GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
+DQN |= {f"MinAtar/{game}-v1": dict(MINATAR) for game in GAMES} | {f"MinAtar/{game}-v0": dict(MINATAR) for game in GAMES}
 
-PQN: dict[str, dict[str, Any]] = {
+# the least and the greatest discounted return that the environments know
+RETURNS: dict[str, dict[str, Any]] = {
+    "CartPole": {"agent.v_min": 0.0, "agent.v_max": 200.0}, "Acrobot": {"agent.v_min": -100.0, "agent.v_max": 0.0},
+    "MountainCar": {"agent.v_min": -50.0, "agent.v_max": 0.0},
+    "LunarLander": {"agent.v_min": -300.0, "agent.v_max": 300.0}}
+C51 = changed(DQN, **RETURNS)
+NOISY = changed(DQN, ("agent.epsilon",))          # the noise explores
+RAINBOW = changed(C51, ("agent.epsilon",), Atari={"agent.n_steps": 3, "optimizer.lr": 6.25e-5})
+
+PQN: Rows = {
     "default": {"budget.steps": 500_000, "model.norm": "layer"},
+    "CartPole-v1": {
+        "budget.steps": 50_000, "agent.num_envs": 8, "agent.rollout_steps": 16, "agent.batch_size": 64,
+        "agent.decay": 0.9, "agent.epsilon_steps": 10_000, "model.hidden": [128, 128], "optimizer.lr": 1e-3},
+    "Atari": {
+        "budget.steps": 10_000_000, "agent.num_envs": 8, "agent.rollout_steps": 128, "agent.batch_size": 256,
+        "agent.epsilon_end": 0.01, "agent.epsilon_steps": 1_000_000, "model.hidden": [512], "optimizer.lr": 2.5e-4},
 }
-
-R2D2: dict[str, dict[str, Any]] = {
+R2D2: Rows = {
     "default": {"budget.steps": 100_000},
+    "CartPole-v1": {"budget.steps": 50_000},
+    "Atari": {"budget.steps": 1_000_000, "agent.memory": 512, "agent.burn_in": 40, "agent.length": 80,
+              "model.hidden": [512], "optimizer.lr": 1e-4},
 }
-
-SAC: dict[str, dict[str, Any]] = {
-    "default": {"budget.steps": 100_000},
-}
+SAC: Rows = {"default": {"budget.steps": 100_000}, "CartPole-v1": {"budget.steps": 50_000}}
