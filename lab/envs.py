@@ -63,7 +63,8 @@ class Envs(Vector):
                 begin(torch.from_numpy(np.asarray(self.lengths) == 0).to(device))
             actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
             self.step(self.choices(actions[t]), rows, t)
-        self.check(rows, count)
+        if not all(np.isfinite(rows[name]).all() for name in self.real):
+            self.complain(rows, count)
         if self.normalizer:
             self.normalizer.learn(rows)
         batch = {"action": torch.stack(actions)}
@@ -150,10 +151,10 @@ class Envs(Vector):
         except (TypeError, ValueError) as error:
             raise self.error(i, f"returned an observation that is no number from reset: {obs!r:.80}") from error
 
-    def check(self, rows: dict[str, np.ndarray], count: int) -> None:
-        """Raises EnvError where a reward or an observation is not finite."""
-        for name in ("reward", "next_obs", "obs"):
-            if rows[name].dtype.kind == "f" and not np.isfinite(rows[name]).all():
+    def complain(self, rows: dict[str, np.ndarray], count: int) -> None:
+        """Raises EnvError, since a reward or an observation is not finite."""
+        for name in self.real:
+            if not np.isfinite(rows[name]).all():
                 t, i = np.argwhere(~np.isfinite(rows[name]))[0][:2]
                 what, at = "a reward" if name == "reward" else "an observation", count + t * self.n
                 raise self.error(int(i), f"returned {what} that is not finite", f"step {at:,} of the run")

@@ -1,11 +1,19 @@
-"""What stands before a network, whatever the observations are. B batch."""
+"""What stands before a network, whatever the observations are, and what it is made of. B batch."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from .errors import UsageError
+
+Activation = Callable[[np.ndarray], np.ndarray]
+ACTIVATIONS: dict[type, Any] = {nn.ReLU: partial(np.maximum, np.float32(0)), nn.Tanh: np.tanh}
 
 
 class OneHot(nn.Module):
@@ -55,3 +63,27 @@ def width(body: nn.Module, space: Space[object]) -> int:
         features: Tensor = body.eval()(torch.zeros(1, *(space.shape or ()), dtype=dtype, device=device))   # [1, F]
     body.train(training)
     return features.shape[-1]
+
+
+def dense_layers(net: nn.Module) -> list[tuple[np.ndarray, np.ndarray, Activation]]:
+    """Weights [in, out], biases [out] and activations, which share the memory of the parameters.
+
+    None where it is anything but fully connected layers on a CPU, each with at most one activation.
+    """
+    layers = list[tuple[np.ndarray, np.ndarray, Activation]]()
+    before: type = nn.Identity
+    for part in flat(net):
+        if type(part) is nn.Linear and part.bias is not None and part.weight.device.type == "cpu":
+            layers.append((part.weight.detach().numpy().T, part.bias.detach().numpy(), np.positive))
+        elif before is nn.Linear and type(part) in ACTIVATIONS:
+            layers[-1] = (*layers[-1][:2], ACTIVATIONS[type(part)])
+        else:
+            return []
+        before = type(part)
+    return layers
+
+
+def flat(net: nn.Module) -> Iterator[nn.Module]:
+    """Its layers in the order in which they are applied."""
+    for part in net if isinstance(net, nn.Sequential) else (net,):
+        yield from flat(part) if isinstance(part, nn.Sequential) else (part,)

@@ -43,6 +43,7 @@ class Vector(Saved):
         self.normalizer: Normalizer | None = None
         of_obs, number = (self.obs.shape[1:], np.dtype(self.dtype)), ((), np.dtype(np.float32))
         self.columns = {"obs": of_obs, "reward": number, "next_obs": of_obs, "terminal": number, "done": number}
+        self.real = ["reward"] if self.whole else ["reward", "next_obs", "obs"]      # what must be finite
         if self.stack > 1:
             self.columns["reset"] = number                # shape and dtype of what `collect` returns for one copy
 

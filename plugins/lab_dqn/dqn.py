@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
 from lab.compute import Compute
@@ -29,9 +29,9 @@ def td_target(reward: Tensor, discount: Tensor, next_value: Tensor) -> Tensor:
 class EpsilonGreedy(Learner):
     """Each environment has a coin of its own and, in a noisy network, noise of its own."""
 
-    def __init__(self, q: nn.Module, n_actions: int, cfg: Exploring, rng: Generator):
-        self.q, self.n_actions, self.exploring, self.rng = q, n_actions, cfg, rng
-        self.acting = list(chances(q))
+    def __init__(self, q: nn.Module, n_actions: int, cfg: Exploring, compute: Compute):
+        self.q, self.n_actions, self.exploring, self.rng = q, n_actions, cfg, compute.rng("explore")
+        self.acting, self.answer = list(chances(q)), compute.quick(q)
 
     def act(self, obs: Tensor, count: int) -> Tensor:
         cfg, done = self.exploring, min(count / self.exploring.epsilon_steps, 1.0)
@@ -40,8 +40,7 @@ class EpsilonGreedy(Learner):
         explore = torch.rand(obs.shape[:1], generator=self.rng, device=obs.device) < epsilon                  # [N]
         for chance in self.acting:
             chance.draw(self.rng, len(obs), noises=len(obs))
-        with torch.inference_mode():
-            return torch.where(explore, uniform, self.q(obs).argmax(-1))                    # [N]
+        return torch.where(explore, uniform, self.answer(obs).argmax(-1))                   # [N]
 
     def greedy(self, obs: Tensor) -> Tensor:
         for chance in self.acting:
@@ -58,7 +57,7 @@ class DeepQ(EpsilonGreedy):
     saved = ("q", "target", "optimizer", "steps", "rng")
 
     def __init__(self, q: nn.Module, n_actions: int, optimizer: torch.optim.Optimizer, cfg: DQN, compute: Compute):
-        super().__init__(q, n_actions, cfg, compute.rng("explore"))
+        super().__init__(q, n_actions, cfg, compute)
         self.cfg, self.compute, self.optimizer, self.target = cfg, compute, optimizer, copy.deepcopy(q)
         self.target.requires_grad_(False)
         self.steps = 0                                       # gradient steps taken
@@ -76,10 +75,11 @@ class DeepQ(EpsilonGreedy):
         before, self.steps = self.steps, self.steps + len(found)
         if before // self.cfg.target_every != self.steps // self.cfg.target_every:
             self.target.load_state_dict(self.q.state_dict())
-        loss, value, norm, error = map(torch.stack, zip(*found, strict=True))
+        *numbers, errors = zip(*found, strict=True)
         if self.report is not None:
-            self.report(batch["leaf"], error)
-        return {"loss/td": loss.mean(), "q/mean": value.mean(), "grad/norm": norm.mean()}
+            self.report(batch["leaf"], torch.stack(errors))
+        loss, value, norm = (each[0] if len(each) == 1 else torch.stack(each).mean() for each in numbers)
+        return {"loss/td": loss, "q/mean": value, "grad/norm": norm}
 
     def improve(self, obs: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_obs: Tensor,
                 weight: Tensor | None) -> tuple[Tensor, ...]:

@@ -20,7 +20,7 @@ class Parallel(EpsilonGreedy):
     saved = ("q", "optimizer", "rng", "order")
 
     def __init__(self, q: nn.Module, n_actions: int, optimizer: torch.optim.Optimizer, cfg: PQN, compute: Compute):
-        super().__init__(q, n_actions, cfg, compute.rng("explore"))
+        super().__init__(q, n_actions, cfg, compute)
         self.rollout, self.optimizer, self.compute = cfg, optimizer, compute
         self.order = compute.rng("minibatches")
         self.learn = compute.jit(self.improve)
