@@ -12,7 +12,6 @@ from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
 
 from .config import ComputeConfig
 from .errors import UsageError
@@ -128,24 +127,16 @@ class Compute:
             return 2**63
 
     def jit(self, function: Function) -> Function:
-        """Speed up a function of tensors with one `minimize` or none, whose step is taken when the function returns."""
+        """Speed up a function of tensors with one `minimize` or none, whose step is taken when the function returns.
+
+        It has to be one graph, the forward pass and its gradient; where it cannot be, it runs as it is, and a warning
+        says why.
+        """
         if self.jit_mode == "eager":
             return function
-        torch._dynamo.config.trace_autograd_ops = True        # the forward pass and its gradient are one graph
-        graph = torch.compile(function, mode="reduce-overhead" if self.jit_mode == "graph" else None)
+        from .jit import compiled  # brings in the compiler, which takes a second
 
-        def compiled(*args: Any) -> Any:
-            if self.jit_mode == "graph":      # the next replay overwrites the outputs: hand out copies
-                torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-                out = tree_map_only(Tensor, torch.clone, graph(*args))
-            else:
-                out = graph(*args)
-            if self.due is not None:
-                due, self.due = self.due, None
-                self.minimize(*due)
-            return out
-
-        return cast(Function, compiled)
+        return compiled(self, function)
 
     def describe(self) -> dict[str, Any]:
         """What the bits of a run depend on; recorded with every start and compared on resume."""

@@ -260,6 +260,39 @@ def test_compiled_gives_the_same(tmp_path):
     assert compiled is not tiny
 
 
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_a_step_that_is_compiled_is_the_step_itself():
+    """Also one with a gradient that is cut, and one that is skipped."""
+    def stepping(jit):
+        compute, net = on(jit=jit), nn.Linear(2, 1)
+        net.weight.data, net.bias.data = torch.tensor([[1.0, 2.0]]), torch.zeros(1)
+        optimizer = torch.optim.Adam(net.parameters(), 0.1, fused=True)
+        step = compute.jit(lambda x: compute.minimize(net(x).square().sum(), optimizer, 0.5))
+        norms = [step(x).item() for x in (torch.ones(1, 2), torch.zeros(1, 2), torch.full((1, 2), float("nan")))]
+        return norms[:2], net.weight.detach().clone(), compute.skipped.item()
+
+    (norms, weight, skipped), (own, expected, once) = stepping("compile"), stepping("eager")
+    assert norms == pytest.approx(own) and skipped == once == 1
+    torch.testing.assert_close(weight, expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_cannot_be_compiled_runs_as_it_is_and_is_told(caplog):
+    compute, net = on(jit="compile"), nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+
+    def step(x):
+        loss = net(x).square().sum()
+        torch._dynamo.graph_break()
+        return compute.minimize(loss, optimizer)
+
+    before, compiled = net.weight.detach().clone(), compute.jit(step)
+    compiled(torch.ones(1, 2)), compiled(torch.ones(1, 2))
+    assert not torch.equal(net.weight, before) and compute.due is None
+    assert len([each for each in caplog.messages if "step cannot be compiled, it runs eagerly: " in each]) == 1
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.filterwarnings("ignore")
 def test_a_captured_graph_gives_the_same_and_keeps_old_outputs():

@@ -22,7 +22,7 @@ class RecurrentQ(nn.Module):
 
     def unroll(self, obs: Tensor, memory: Tensor, fresh: Tensor) -> tuple[Tensor, Tensor]:
         """[T, B, ...] from `memory` [B, M], emptied where `fresh` [T, B] is 1: values [T, B, A], the last memory."""
-        features, outputs = self.body(obs.flatten(0, 1)).unflatten(0, obs.shape[:2]), list[Tensor]()
+        features, outputs = self.body(obs.flatten(0, 1)).unflatten(0, obs.shape[:2]), []
         for seen, kept in zip(features, 1 - fresh, strict=True):
             hidden, cell = self.cell(seen, (memory * kept[:, None]).chunk(2, -1))
             memory = torch.cat([hidden, cell], -1)
