@@ -39,6 +39,8 @@ def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
     part, final = folder / f".part-{os.getpid()}", folder / f"{count:012}"
     try:
         manifest["chunks"] = [chunks.write(folder, chunk) for chunk in held]
+        if held:
+            sync(folder / chunks.FOLDER)
         data["manifest.json"] = json.dumps(manifest).encode()
         for left in folder.glob(".part-*"):           # of a process that was killed
             shutil.rmtree(left, ignore_errors=True)

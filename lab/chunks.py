@@ -86,8 +86,13 @@ def prune(folder: Path, checkpoints: Iterable[Path]) -> None:
     """Remove the files that none of these checkpoints holds, and what a write that was cut short has left."""
     used = set[str]()
     for checkpoint in checkpoints:
-        with suppress(OSError, ValueError, AttributeError):      # a damaged one will never be read
+        try:
             used.update(names_of(checkpoint))
+        except (FileNotFoundError, ValueError, AttributeError):
+            continue                              # a damaged one will never be read
+        except OSError:
+            return                                # of this one nobody knows: another time
     for path in (folder / FOLDER).glob("*"):
-        if path.suffix == ".part" or path.stem not in used:
-            path.unlink(missing_ok=True)
+        if NAME.fullmatch(path.stem) and (path.suffix == ".part" or path.stem not in used):
+            with suppress(OSError):
+                path.unlink()

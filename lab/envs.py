@@ -17,6 +17,7 @@ from torch import Tensor
 from .compute import Compute
 from .contract import Act, Batch
 from .env_state import Tier
+from .errors import EnvError
 from .recorder import Recorder
 from .spaces import about, name_of, standard, to_array
 from .vector import Vector
@@ -57,14 +58,18 @@ class Envs(Vector):
         device, actions = self.compute.device, list[Tensor]()
         begin: Callable[[Tensor], None] | None = getattr(act, "begin", None)
         act = self.normalizer.seeing(act) if self.normalizer else act
-        for t in range(steps):
-            rows["obs"][t] = self.obs
-            if begin is not None:
-                begin(torch.from_numpy(np.asarray(self.lengths) == 0).to(device))
-            actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
-            self.step(self.choices(actions[t]), rows, t)
-        if not all(np.isfinite(rows[name]).all() for name in self.real):
-            self.complain(rows, count)
+        try:
+            for t in range(steps):
+                rows["obs"][t] = self.obs
+                if begin is not None:
+                    begin(torch.from_numpy(np.asarray(self.lengths) == 0).to(device))
+                actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
+                self.step(self.choices(actions[t]), rows, t)
+            if not all(np.isfinite(rows[name]).all() for name in self.real):
+                self.complain(rows, count)
+        except EnvError:
+            self.obs[:] = rows["obs"][0]      # nobody gets these steps: what followed the last ones is as it was
+            raise
         if self.normalizer:
             self.normalizer.learn(rows)
         batch = {"action": torch.stack(actions)}

@@ -68,14 +68,14 @@ def width(body: nn.Module, space: Space[object]) -> int:
 def dense_layers(net: nn.Module) -> list[tuple[np.ndarray, np.ndarray, Activation]]:
     """Weights [in, out], biases [out] and activations, which share the memory of the parameters.
 
-    None where it is anything but fully connected layers on a CPU, each with at most one activation.
+    Empty where it is anything but fully connected layers on a CPU, each with at most one activation, and no hooks.
     """
     layers = list[tuple[np.ndarray, np.ndarray, Activation]]()
     before: type = nn.Identity
     for part in flat(net):
-        if type(part) is nn.Linear and part.bias is not None and part.weight.device.type == "cpu":
+        if type(part) is nn.Linear and plain(part):
             layers.append((part.weight.detach().numpy().T, part.bias.detach().numpy(), np.positive))
-        elif before is nn.Linear and type(part) in ACTIVATIONS:
+        elif before is nn.Linear and type(part) in ACTIVATIONS and plain(part):
             layers[-1] = (*layers[-1][:2], ACTIVATIONS[type(part)])
         else:
             return []
@@ -83,7 +83,18 @@ def dense_layers(net: nn.Module) -> list[tuple[np.ndarray, np.ndarray, Activatio
     return layers
 
 
+def plain(part: nn.Module) -> bool:
+    """Whether it is its class and its parameters alone: float32 on a CPU, nothing hooked to it, none worked out."""
+    own = all(isinstance(p, nn.Parameter) and p.dtype is torch.float32 and p.device.type == "cpu"
+              for p in part._parameters.values())
+    hooked = part._forward_hooks or part._forward_pre_hooks
+    return own and not hooked and len(part._parameters) == 2 * (type(part) is nn.Linear)
+
+
 def flat(net: nn.Module) -> Iterator[nn.Module]:
     """Its layers in the order in which they are applied."""
-    for part in net if isinstance(net, nn.Sequential) else (net,):
-        yield from flat(part) if isinstance(part, nn.Sequential) else (part,)
+    if type(net) is not nn.Sequential or net._forward_hooks or net._forward_pre_hooks:
+        yield net
+    else:
+        for part in net:
+            yield from flat(part)

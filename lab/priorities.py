@@ -1,6 +1,8 @@
 """Prioritised replay (Schaul et al. 2016). C leaves, K gradient steps, B draws, W children."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,9 +22,10 @@ class SumTree(Saved):
     drifts.
     """
 
-    saved = ("leaves",)
+    saved = ("capacity", "leaves")
 
     def __init__(self, capacity: int, device: torch.device):
+        self.capacity = capacity
         self.levels: list[Tensor] = []                  # from the leaves up, each [nodes / W, W], in float64
         nodes = capacity
         while not self.levels or len(self.levels[-1]) > 1:
@@ -38,6 +41,13 @@ class SumTree(Saved):
         """Put in place; the sums follow."""
         for below, above in zip(self.levels, self.levels[1:], strict=False):
             above.view(-1)[:len(below)] = below.sum(-1)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises ValueError where it has another number of leaves."""
+        if state["capacity"] != self.capacity:
+            raise ValueError(f"its priorities are of a buffer of {state['capacity']} steps and this one has "
+                             f"{self.capacity}: leave agent.buffer_size as it was")
+        super().load_state_dict(state)
 
     def __setitem__(self, leaf: Tensor, value: Tensor | float) -> None:
         """Set the leaves [B], each once."""
@@ -109,6 +119,7 @@ class Prioritised(Replay):
         """Rows whose steps have come can be drawn now, those that are overwritten no longer."""
         low, high = self.ring.first + self.before, self.ring.pushed - self.after
         self.tree[self.leaves(self.low, min(low, self.high))] = 0.0
+        self.tree[self.leaves(max(high, self.low), self.high)] = 0.0          # with more steps than before a resume
         self.tree[self.leaves(max(self.high, low), high)] = self.highest
         self.low, self.high = low, max(high, low)
 

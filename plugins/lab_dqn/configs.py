@@ -149,6 +149,8 @@ class C51(DQN):
     def __post_init__(self) -> None:
         super().__post_init__()
         within("agent.atoms", self.atoms, 2, 10_000)
+        within("agent.v_min", self.v_min, -1e9, 1e9)
+        within("agent.v_max", self.v_max, -1e9, 1e9)
         if not self.v_min < self.v_max:
             raise UsageError(f"agent.v_min is {self.v_min} and agent.v_max {self.v_max}; expected v_min below v_max: "
                              "the least and the greatest discounted return of the environment")

@@ -41,7 +41,7 @@ class Atoms(Distribution):
         self.register_buffer("support", torch.linspace(v_min, v_max, atoms), persistent=False)
 
     def mean(self, out: Tensor) -> Tensor:
-        return out.softmax(-1) @ self.support
+        return (out.softmax(-1) * self.support).sum(-1)       # not a product of matrices, which bf16 would round
 
     def spread(self, out: Tensor) -> Tensor:
         return out.softmax(-1)

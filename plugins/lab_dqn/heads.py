@@ -45,7 +45,8 @@ class NoisyLinear(Chance):
         mean = linear(x, self.weight, self.bias)
         if self.noise is None:
             return mean
-        inward, outward = self.noise
+        between = (len(self.noise[0]), *[1] * (x.ndim - 2), -1)         # rows may be many for each noise, [B, N, in]
+        inward, outward = (part.view(between) for part in self.noise)
         return mean + outward * linear(x * inward, self.weight_sigma, self.bias_sigma)
 
 
