@@ -110,6 +110,8 @@ class AsyncEnvs(Envs):
             raise ResumeError(str(error)) from error
         self.finished, self.lengths = list(rest["finished"]), np.array(rest["lengths"])
         self.lengths[self.lost] = 0
+        if self.normalizer:
+            self.normalizer.running[self.lost] = 0
         self.say_lost(Tier(rest["recorder"]["level"]))
 
     def describe(self) -> list[str]:

@@ -14,6 +14,7 @@ from .errors import UsageError
 
 Seed = Callable[[int, int, int], int]     # of copy i, its episode k, after the environment was started m times before
 Mask = dict[str, Any] | None
+TOLD = ("learning_reward", "learning_terminal", "episode_frame_number")      # see lab.envs
 SEEDS: tuple[Callable[[list[int], np.ndarray], Any], ...] = (
     lambda seeds, mask: seeds,                                            # Gymnasium: one per copy
     lambda seeds, mask: np.array(seeds, np.int64)[mask])                  # ale-py: one per copy that is reset
@@ -70,7 +71,18 @@ class Joint(gym.Env[Any, Any]):
         last = obs.copy()
         for i in over:
             last[i] = info["final_obs"][i]
+        self.overlay(info, done)
         return last, obs
+
+    def overlay(self, info: Any, done: np.ndarray) -> None:
+        """What ended episodes said with their last step stands in `final_info`: put it where the others say it."""
+        final = info.get("final_info")
+        for name in TOLD if isinstance(final, dict) else ():
+            if name in final:
+                said = done & np.asarray(final.get(f"_{name}", done), bool)                 # [N]
+                before = np.asarray(info.get(name, np.zeros(self.n)))
+                known = np.asarray(info.get(f"_{name}", np.full(self.n, name in info)), bool)
+                info[name], info[f"_{name}"] = np.where(said, final[name], before), known | said
 
     def close(self) -> None:
         self.vector.close()

@@ -50,7 +50,7 @@ class SumTree(Saved):
         super().load_state_dict(state)
 
     def __setitem__(self, leaf: Tensor, value: Tensor | float) -> None:
-        """Set the leaves [B], each once."""
+        """Set the leaves [B]; where one comes twice, on a CPU the last holds."""
         self.levels[0].view(-1)[leaf] = torch.as_tensor(value, dtype=torch.float64, device=leaf.device)
         for below, above in zip(self.levels, self.levels[1:], strict=False):
             leaf = leaf // WIDTH

@@ -89,6 +89,8 @@ class Vector(Saved):
         super().load_state_dict(self.accepted(state))
         self.lost = self.restored()
         self.say_lost(self.recorder.level)
+        if self.normalizer:
+            self.normalizer.running[self.lost] = 0
 
     def accepted(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The part of the environments; that of the normaliser is put back.

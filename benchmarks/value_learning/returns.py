@@ -6,7 +6,7 @@ The same steps, 100 fresh episodes with the greedy policy of the last step, 20 p
                                                 [--seeds 0:10] [--processes 1]
 
 Every environment and side has a CSV file of its own, so that the table can be made in several sittings; what is printed
-is the table of all that are there. `python -m benchmarks.value_learning.plots` draws the curves.
+is the table of all that are there.
 """
 
 import csv
