@@ -203,3 +203,17 @@ def test_the_discount_is_the_agents_unless_it_is_given(given, agent, expected):
     cfg = composed(["+agent=dqn", "env=CartPole", "normalize.reward=true", f"agent.discount={agent}"])
     cfg.normalize = dataclasses.replace(cfg.normalize, discount=given)
     assert World(cfg, COMPUTE).envs(2).normalizer.discount == expected
+
+
+def test_a_lost_episode_takes_its_running_return_with_it():
+    """The new one begins at 0, as at every end."""
+    def two():
+        envs = Envs(Ramp, 2, COMPUTE)
+        envs.normalizer = Normalizer(NormalizeConfig(reward=True), (2,), 2, 0.5, COMPUTE.device)
+        return envs
+
+    first, second = two(), two()
+    first.collect(lambda obs, count: torch.zeros(2, dtype=torch.int64), 2)
+    assert first.normalizer.running.tolist() == [2.5, 2.5]
+    second.load_state_dict(first.state_dict())
+    assert second.lost == [0, 1] and second.normalizer.running.tolist() == [0, 0]

@@ -73,7 +73,25 @@ def test_with_its_defaults_the_same_weights_as_learn(agent, env, seed, steps):
     assert_same(trained(agent, env, seed, steps), plain(agent, env, seed, steps))
 
 
+class Skewed(gym.Env):
+    """Shows how far beyond its bounds an action was: a scaled one may be, by a rounding error."""
+
+    observation_space = gym.spaces.Box(-9, 9, (1,), np.float32)
+    action_space = gym.spaces.Box(np.float32([-0.3]), np.float32([0.9]))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.np_random.uniform(-1, 1, 1).astype(np.float32), {}
+
+    def step(self, action):
+        beyond = float(action[0]) - float(self.action_space.high[0])
+        return np.float32([1e7 * max(beyond, -1e-7)]), -float(np.square(action[0])), False, False, {}
+
+
+gym.register("lab/Skewed-v0", Skewed, max_episode_steps=20)
 CASES = {
+    "skewed bounds": ("td3", "lab/Skewed-v0", {
+        "noise_type": "normal", "noise_std": 3.0, "batch_size": 32, "learning_starts": 20}),
     "several environments": ("ppo", CART, {"num_envs": 3, "n_steps": 64, "n_epochs": 2}),
     "a schedule": ("ppo", CART, {"n_steps": 64, "learning_rate": "lin_0.01", "clip_range": "lin_0.3"}),
     "bounds of actions": ("ppo", PENDULUM, {"num_envs": 2, "n_steps": 64, "use_sde": True, "sde_sample_freq": 4}),

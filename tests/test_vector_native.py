@@ -136,6 +136,32 @@ def test_what_is_learned_from_and_what_is_reported():
                               "env/frames": 4 * 3 + 4 * 3}
 
 
+class Clipped(gym.Env):
+    """Pays 10 with its third and last step, of which a sign is learned from; 4 frames a step."""
+
+    observation_space, action_space = SPACE, ACTIONS
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        reward = 10.0 if self.t == 3 else 0.5
+        info = {"learning_reward": np.sign(reward), "episode_frame_number": 4 * self.t}
+        return np.full(1, self.t, np.float32), reward, self.t == 3, False, info
+
+
+@pytest.mark.parametrize("mode", [SAME, BY_HAND])
+def test_the_last_step_of_an_episode_says_it_too(mode):
+    """Gymnasium keeps what it said in `final_info` where a new episode begins in the same step."""
+    envs = NativeEnvs(lambda n: SyncVectorEnv([Clipped] * n, autoreset_mode=mode), 2, COMPUTE, about(Clipped()))
+    rows = envs.collect(zeros, 8)
+    assert rows["reward"].unique().tolist() == [1] and rows["done"].sum() == 4
+    assert envs.metrics() == {"episode/return": 11, "episode/length": 3, "episode/count": 4, "env/frames": 2 * 4 * 8}
+
+
 def on_disk(envs, folder):
     checkpoint.write(folder, 1, envs.state_dict(), 1)
     return checkpoint.newest(folder, print)[1]
