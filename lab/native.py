@@ -12,7 +12,7 @@ from .env_state import Tier, probe
 from .envs import Envs
 from .errors import EnvError
 from .joint import Joint
-from .native_checks import MakeVector, fits
+from .native_checks import MakeVector, fits, odd_numbers
 from .recorder import Recorder
 from .spaces import About, to_array
 
@@ -141,7 +141,4 @@ def broken(envs: Envs, obs: Any, reward: Any, terminated: Any, truncated: Any) -
     if np.shape(obs) != wanted or np.asarray(obs).dtype != space.dtype:
         return (f"returned observations {np.asarray(obs).dtype} {list(np.shape(obs))}; its space promises "
                 f"{space.dtype} {list(wanted)}")
-    for name, value in (("rewards", reward), ("terminations", terminated), ("truncations", truncated)):
-        if np.shape(value) != (envs.n,) or np.asarray(value).dtype.kind not in "biuf":
-            return f"returned {name} {np.asarray(value).dtype} {list(np.shape(value))}; expected {[envs.n]} numbers"
-    return ""
+    return odd_numbers(envs.n, reward, terminated, truncated)

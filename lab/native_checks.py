@@ -49,14 +49,21 @@ def answers(name: str, vector: VectorEnv[Any, Any, Any], joint: Joint) -> None:
         if not vector.observation_space.contains(seen):
             raise UsageError(f"{name} breaks its own space in {when}: {spread(seen)}; it promises "
                              f"{vector.observation_space}")
-    for what, value in (("rewards", reward), ("terminations", came["terminated"]), ("truncations", came["truncated"])):
-        if np.shape(value) != (joint.n,) or np.asarray(value).dtype.kind not in "biuf":
-            raise UsageError(f"{name} returned {what} {spread(value)}; expected {joint.n} numbers")
+    if wrong := odd_numbers(joint.n, reward, came["terminated"], came["truncated"]):
+        raise UsageError(f"{name} {wrong}")
     if joint.masked:
         again = np.array(joint.reseed(np.array([True, False]))[0])
         if not np.array_equal(again[1], np.asarray(obs)[1], equal_nan=again.dtype.kind == "f"):
             raise UsageError(f"{name} has autoreset mode DISABLED, and its reset with reset_mask [True, False] moved "
                              "the copy that was not to be reset")
+
+
+def odd_numbers(n: int, reward: Any, terminated: Any, truncated: Any) -> str:
+    """Which of these is not one number for each of `n` copies, or ""."""
+    for what, value in (("rewards", reward), ("terminations", terminated), ("truncations", truncated)):
+        if np.shape(value) != (n,) or np.asarray(value).dtype.kind not in "biuf":
+            return f"returned {what} {spread(value)}; expected {n} numbers"
+    return ""
 
 
 def spread(value: Any) -> str:

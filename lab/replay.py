@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .contract import Act, Batch, Stream
 from .envs import Envs
+from .errors import UsageError
 from .rows import Rows
 
 
@@ -116,8 +117,16 @@ class Replay(Stream):
     def __init__(self, envs: Envs, act: Act, ring: Ring, sampling: Sampling, rng: torch.Generator):
         self.envs, self.act, self.ring, self.sampling, self.rng = envs, act, ring, sampling, rng
         self.before, self.after = (ring.stack - 1) * envs.n, sampling.n_steps * envs.n      # rows that a sample needs
-        self.warmup = max(sampling.warmup, self.before + self.after + 1)
+        self.warmup = self.begins()
         self.ahead = envs.n * torch.arange(sampling.n_steps, device=ring.device).view(-1, 1, 1)       # [n, 1, 1] rows
+
+    def begins(self) -> int:
+        """The step of the first batch. Raises UsageError where the buffer is too small for one sample."""
+        least = self.before + self.after + self.envs.n
+        if self.ring.capacity < least:
+            raise UsageError(f"agent.buffer_size is {self.ring.capacity:,}; the steps that a sample needs, those of "
+                             f"its {self.ring.stack} pictures included, of {self.envs.n} environments are {least:,}")
+        return max(self.sampling.warmup, self.before + self.after + 1)
 
     def next(self) -> Batch | None:
         steps = self.sampling.every

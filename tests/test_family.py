@@ -209,10 +209,43 @@ def test_continuous_actions_are_refused(agent):
     ("r2d2", ["agent.buffer_size=30", "agent.batch_size=8"], "sequences of 35 steps .* need at least 36"),
     ("munchausen_dqn", ["agent.double=true"], "agent.double=true and agent.munchausen above 0 exclude each other"),
     ("pqn", ["agent.batch_size=100000"], "agent.batch_size is 100000"),
+    ("rainbow", ["agent.n_steps=60", "agent.buffer_size=61", "agent.batch_size=8", "agent.num_envs=2"], "least 122"),
     ("dqn", ["model=cnn"], "model=cnn sees pictures, .* use model=mlp")])
 def test_what_cannot_be_is_refused(agent, overrides, text):
     with pytest.raises(UsageError, match=text):
         assemble(composed([f"+agent={agent}", "env=CartPole", *overrides, "compute.device=cpu"]))
+
+
+class Stacked(gym.Env):
+    """Four pictures of 12 x 12 in each observation, with or without colours."""
+
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, render_mode=None, colours=()):
+        self.observation_space = spaces.Box(0, 255, (4, 12, 12, *colours), np.uint8)
+        self.metadata = {"frame_stack": (4, "zero"), "render_modes": []}
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(self.observation_space.shape, np.uint8), {}
+
+    def step(self, action):
+        return np.zeros(self.observation_space.shape, np.uint8), 0.0, False, False, {}
+
+
+gym.register("lab/Stacked-v0", Stacked, max_episode_steps=5)
+gym.register("lab/Coloured-v0", Stacked, max_episode_steps=5, kwargs={"colours": (3,)})
+LITTLE = ("model.channels=[2]", "model.kernels=[3]", "model.strides=[3]", "agent.batch_size=2", "agent.n_steps=1")
+
+
+@pytest.mark.parametrize("agent, id, overrides, text", [
+    ("dqn", "Stacked", ["agent.buffer_size=14", "agent.num_envs=3"], "its 4 pictures included, of 3 envi.* are 15"),
+    ("r2d2", "Stacked", ["agent.buffer_size=33", "agent.length=20", "agent.burn_in=10"], "environments are 35"),
+    ("dqn", "Coloured", [], r"model=auto sees pictures of three axes .* \[4, 12, 12, 3\]: stack pictures without")])
+def test_what_stacked_pictures_need_is_known_before_the_start(agent, id, overrides, text):
+    given = [f"+agent={agent}", "env=gym", f"env.id=lab/{id}-v0", *LITTLE, *overrides, "compute.device=cpu"]
+    with pytest.raises(UsageError, match=text):
+        assemble(composed(given))
 
 
 class Film(gym.Env):

@@ -265,7 +265,7 @@ def test_one_that_breaks_its_own_spaces_is_refused_at_assembly(what, text):
 
 @pytest.mark.parametrize("what, text", [
     ("step shape", r"returned observations float32 \[2\]; its space promises float32 \[2, 1\]"),
-    ("step dtype", r"returned observations int64"), ("reward", r"returned rewards float64 \[1\]; expected \[2\]"),
+    ("step dtype", r"returned observations int64"), ("reward", r"returned rewards float64 \[1\] .*expected 2 numbers"),
     ("raises", "raised RuntimeError: no fuel")])
 def test_and_later_it_is_an_error_that_says_when(what, text):
     envs = native(Wrong, what=what, late=True)

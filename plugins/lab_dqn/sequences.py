@@ -22,7 +22,7 @@ class Sequences(Prioritised):
                  priority: Priority, length: int):
         super().__init__(envs, actor, ring, sampling, rng, priority)
         self.actor, self.after = actor, length * envs.n
-        self.warmup = max(sampling.warmup, self.before + self.after + 1)
+        self.warmup = self.begins()
         self.ahead = envs.n * torch.arange(length, device=ring.device).view(-1, 1)             # [T, 1] rows
 
     def next(self) -> Batch | None:

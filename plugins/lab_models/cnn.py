@@ -35,7 +35,11 @@ def build(cfg: CNN, shape: tuple[int, ...], outputs: int | None = None) -> nn.Se
 
 
 def auto(cfg: Auto, shape: tuple[int, ...], outputs: int | None = None) -> nn.Sequential:
-    """`build` for pictures; for other inputs the fully connected layers alone."""
+    """`build` for pictures; the fully connected layers alone for what has fewer axes. Raises UsageError for more."""
+    if len(shape) > 3:
+        raise UsageError(f"model=auto sees pictures of three axes and vectors; these inputs are {list(shape)}: stack "
+                         "pictures without colours (env.grayscale=true) or colours without a stack, or choose "
+                         "model=mlp, which joins all numbers")
     if len(shape) == 3:
         return build(cfg, shape, outputs)
     return mlp.build(cfg, shape, outputs)
