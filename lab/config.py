@@ -54,7 +54,7 @@ class LogConfig:
 class EvaluateConfig:
     every: int | None = None      # in the stream's unit; None: a tenth of the budget
     episodes: int = 10            # per evaluation, where there is an environment
-    max_steps: int = 10_000       # of an episode in an environment without a time limit of its own
+    max_steps: int = 30_000       # of an episode, a longer one is cut; a game of Atari has 27,000 at most
     videos: int = 1               # episodes recorded as GIF at the end of the run
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ class EpisodeReturn:
     policy: Policy
     episodes: int
     compute: Compute
-    max_steps: int                # of one episode; for environments without a time limit
+    max_steps: int                # of one episode: a longer one is cut
     name: str = "evaluate"        # of the random numbers: another name, other episodes
 
     def __call__(self) -> Mapping[str, float]:

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .contract import Act, Batch, Stream
+from .contract import Act, Batch
 from .envs import Envs
 from .errors import UsageError
 from .rows import Rows
+from .streams import OfEnvs
 
 
 def row_bytes(envs: Envs) -> int:
@@ -105,7 +106,7 @@ class Sampling:
     discount: float               # per step
 
 
-class Replay(Stream):
+class Replay(OfEnvs):
     """Uniform samples, [K, B, ...].
 
     A row is obs, action, the discounted `reward` of n steps, `next_obs` after them and the `discount` of its value:
@@ -162,12 +163,3 @@ class Replay(Stream):
         for i in self.envs.lost if self.ring.pushed else ():
             followed = torch.as_tensor(state["envs"]["obs"][i])
             self.ring.cut(self.ring.pushed - self.ring.n + i, followed)
-
-    def metrics(self) -> dict[str, float]:
-        return self.envs.metrics()
-
-    def close(self) -> None:
-        self.envs.close()
-
-    def notes(self) -> list[str]:
-        return self.envs.describe()

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from .contract import Act, Batch, Stream
+from .contract import Act, Batch
 from .envs import Envs
+from .streams import OfEnvs
 
 
-class Rollouts(Stream):
+class Rollouts(OfEnvs):
     """The last `steps` transitions of every environment, each seen once, in the order of time: [T, N, ...].
 
     `next_obs` is the true successor of `obs`: where an episode was cut off by a time limit (`done`, not `terminal`)
@@ -23,15 +24,6 @@ class Rollouts(Stream):
         rows = self.envs.collect(self.act, self.steps, self.count)                              # [T, N, ...]
         self.count += self.steps * self.envs.n
         return self.envs.normalized(rows)
-
-    def metrics(self) -> dict[str, float]:
-        return self.envs.metrics()
-
-    def close(self) -> None:
-        self.envs.close()
-
-    def notes(self) -> list[str]:
-        return self.envs.describe()
 
 
 def lambda_return(reward: Tensor, next_value: Tensor, terminal: Tensor, done: Tensor, discount: float,

@@ -4,7 +4,22 @@ from .contract import Act, Batch, Stream
 from .envs import Envs
 
 
-class Steps(Stream):
+class OfEnvs(Stream):
+    """What streams of environments have in common."""
+
+    envs: Envs
+
+    def metrics(self) -> dict[str, float]:
+        return self.envs.metrics()
+
+    def close(self) -> None:
+        self.envs.close()
+
+    def notes(self) -> list[str]:
+        return self.envs.describe()
+
+
+class Steps(OfEnvs):
     """The last transition of every environment, each seen once: [N, ...]."""
 
     saved = ("count", "envs")
@@ -16,12 +31,3 @@ class Steps(Stream):
         rows = self.envs.collect(self.act, 1, self.count)                # [1, N, ...]
         self.count += len(self.envs)
         return self.envs.normalized({name: row[0] for name, row in rows.items()})
-
-    def metrics(self) -> dict[str, float]:
-        return self.envs.metrics()
-
-    def close(self) -> None:
-        self.envs.close()
-
-    def notes(self) -> list[str]:
-        return self.envs.describe()

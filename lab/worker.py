@@ -6,8 +6,10 @@ answers every request with (what came of it, the error or "", log records), and 
 
 import io
 import logging
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
@@ -157,6 +159,7 @@ def work(job: Job, pipe: Connection) -> None:
         os.chdir(job.folder)
     with redirect_stderr(io.StringIO()):
         host()                                            # whatever it says of the plugins, the parent said it
+    threading.Thread(target=follow, args=(multiprocessing.parent_process(),), daemon=True).start()
     share, error = attempt(partial(Share, job))
     with suppress(EOFError, OSError):
         pipe.send((None, error, kept.taken()))
@@ -167,6 +170,12 @@ def work(job: Job, pipe: Connection) -> None:
     if share is not None:
         with suppress(Exception):
             share.close()
+
+
+def follow(parent: Any) -> None:
+    """End with the parent, also in the midst of a step that never returns."""
+    parent.join()
+    os._exit(1)
 
 
 def attempt(call: Callable[[], Any]) -> tuple[Any, str]:

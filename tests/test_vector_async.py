@@ -257,3 +257,58 @@ def test_stopped_and_killed_from_outside(tmp_path):
         for process in (first, *([second] if "second" in dir() else [])):
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+HANG = """
+import time
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from lab.asynchronous import AsyncEnvs
+from lab.compute import Compute
+from lab.config import ComputeConfig
+from lab.env_state import Tier
+from lab.spaces import about
+
+
+class Hang(gym.Env):
+    observation_space, action_space = gym.spaces.Box(-1, 1, (1,)), gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        while True:
+            time.sleep(1)
+
+
+if __name__ == "__main__":
+    envs = AsyncEnvs(Hang, 2, Compute(ComputeConfig(device="cpu")), about(Hang()), Tier.BOUNDARY, 2)
+    print("ready", flush=True)
+    envs.collect(lambda obs, count: torch.zeros(2, dtype=torch.int64), 1)
+"""
+
+
+def test_a_step_that_never_returns_ends_with_the_parent(tmp_path):
+    (tmp_path / "hang.py").write_text(HANG)
+    process = subprocess.Popen([sys.executable, "hang.py"], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+                               start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        left = [pid for pid in os.listdir("/proc") if pid.isdigit() and in_group(pid, process.pid)]
+        assert len(left) >= 4                             # itself, the server, two workers
+        process.kill()
+        process.wait(60)
+        wait_for(lambda: all(map(gone, left)))
+    finally:
+        process.stdout.close()
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def in_group(pid, leader):
+    with suppress(OSError):
+        return os.getpgid(int(pid)) == leader
