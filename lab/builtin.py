@@ -48,6 +48,8 @@ class Atari:
     difficulty: int | None = None
 
     def __post_init__(self) -> None:
+        if self.id not in (f"Atari/{self.game}", Atari.id):
+            raise UsageError(f"env.id={self.id} follows from the game; set env.game, such as env.game=breakout")
         self.id = f"Atari/{self.game}"
         within("env.sticky", self.sticky, 0, 1)
         within("env.frame_skip", self.frame_skip, 1, 1_000)

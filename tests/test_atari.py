@@ -215,3 +215,9 @@ def test_without_the_library_it_names_the_extra(monkeypatch):
     monkeypatch.setattr(atari.importlib, "import_module", missing)
     with pytest.raises(UsageError, match=r"pluglab\[atari\]"):
         game("pong")
+
+
+def test_an_id_that_is_not_of_the_game_is_refused():
+    with pytest.raises(UsageError, match=r"env\.id=Atari/breakout follows from the game; set env\.game"):
+        composed(["+agent=dqn", "env=Atari", "env.id=Atari/breakout"])
+    assert composed(["+agent=dqn", "env=Atari", "env.game=breakout"]).env.id == "Atari/breakout"

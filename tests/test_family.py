@@ -16,7 +16,8 @@ from lab.errors import UsageError
 from lab.replay import Replay
 from lab.runner import Budget
 from lab.testing import maker
-from lab_dqn.configs import C51, QRDQN
+from lab_dqn.build import explored
+from lab_dqn.configs import C51, QRDQN, NoisyDQN
 from lab_dqn.distributional import Atoms, Categorical, Fractions, Quantiles
 from lab_dqn.dqn import COLUMNS
 from lab_dqn.others import PQN
@@ -246,6 +247,20 @@ def test_what_stacked_pictures_need_is_known_before_the_start(agent, id, overrid
     given = [f"+agent={agent}", "env=gym", f"env.id=lab/{id}-v0", *LITTLE, *overrides, "compute.device=cpu"]
     with pytest.raises(UsageError, match=text):
         assemble(composed(given))
+
+
+def test_noise_needs_a_layer_to_be_on():
+    with pytest.raises(UsageError, match=r"agent\.noisy=true puts noise on fully connected layers, and this model has"):
+        explored(nn.Sequential(nn.Flatten()), NoisyDQN())
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_noise_and_drawn_fractions_go_together(n):
+    """Each environment has its own noise, whatever the number of samples (8)."""
+    learner = maker("iqn")("agent.noisy=true", f"agent.num_envs={n}", "agent.samples=8").experiment.learner
+    assert learner.act(torch.zeros(n, 2), 10**9).shape == (n,)
+    learner.acting[0].draw(learner.rng, n, n)
+    assert learner.q.net(torch.zeros(n, 2)).shape[:2] == (n, 3)
 
 
 class Film(gym.Env):

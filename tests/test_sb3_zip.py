@@ -225,3 +225,9 @@ def test_a_run_of_another_agent_is_not_exported(command, lab, tmp_path):
     run = run_folder(tmp_path)
     code, said = command("export", run, "new.zip")
     assert code == 2 and "is of the agent dqn" in said and checkpoint.found(run / "checkpoints")
+
+
+@pytest.mark.parametrize("kwargs", [[1, 2], "abc", 7])
+def test_kwargs_that_are_no_mapping_are_damage(kwargs):
+    with pytest.raises(UsageError, match=r"damaged: its policy_kwargs are .* no mapping"):
+        policy_kwargs("ppo.zip", {"policy_kwargs": kwargs})

@@ -11,10 +11,10 @@ from lab.priorities import Prioritised, Priority
 from lab.replay import Replay, Ring, Sampling, row_bytes
 from lab.world import World
 
-from .configs import C51, DQN, IQN, QRDQN
+from .configs import C51, DQN, IQN, QRDQN, Replayed
 from .distributional import Atoms, Categorical, Drawn, Fractions, Implicit, Quantiles
 from .dqn import DeepQ
-from .heads import Dueling, noisy
+from .heads import Dueling, NoisyLinear, noisy
 
 
 def discrete(world: World, envs: Envs) -> int:
@@ -36,7 +36,7 @@ def network(cfg: DQN, world: World, envs: Envs, atoms: int | None = None) -> nn.
         net = world.net(space, n_actions)
     else:
         net = nn.Sequential(world.net(space, n_actions * atoms), nn.Unflatten(-1, (n_actions, atoms)))
-    return noisy(net, cfg.sigma) if cfg.noisy else net
+    return explored(net, cfg)
 
 
 def implicit(cfg: IQN, world: World, envs: Envs) -> nn.Module:
@@ -45,16 +45,31 @@ def implicit(cfg: IQN, world: World, envs: Envs) -> nn.Module:
     body = world.net(space)
     features = width(body, space)
     head = Dueling(features, n_actions, None, cfg.dueling_hidden) if cfg.dueling else nn.Linear(features, n_actions)
-    net = nn.Sequential(body, Implicit(features, head, cfg.samples))
-    return noisy(net, cfg.sigma) if cfg.noisy else net
+    return explored(nn.Sequential(body, Implicit(features, head, cfg.samples)), cfg)
+
+
+def explored(net: nn.Module, cfg: DQN) -> nn.Module:
+    """With noise where the config asks for it. Raises UsageError where it has no layer to bear it."""
+    if cfg.noisy and not any(isinstance(part, NoisyLinear) for part in noisy(net, cfg.sigma).modules()):
+        raise UsageError("agent.noisy=true puts noise on fully connected layers, and this model has none; use "
+                         "agent.noisy=false with agent.epsilon_start=1, or another model")
+    return net
+
+
+def replaying(cfg: Replayed, world: World, envs: Envs, more: int = 0) -> tuple[Ring, Sampling]:
+    """The buffer, with `more` bytes in each row than the steps take, and what is drawn from it.
+
+    Raises UsageError where memory has no room for it.
+    """
+    world.must_fit("agent.buffer_size", cfg.buffer_size, row_bytes(envs) + more)
+    ring = Ring(cfg.buffer_size, world.compute.device, envs.n, envs.stack, envs.padding)
+    minibatches = cfg.gradient_steps, cfg.batch_size
+    return ring, Sampling(cfg.train_every, cfg.warmup, minibatches, cfg.n_steps, cfg.discount)
 
 
 def experiment(cfg: DQN, world: World, envs: Envs, kind: type[DeepQ], q: nn.Module) -> Experiment:
-    device, rng = world.compute.device, world.compute.rng("replay")
-    world.must_fit("agent.buffer_size", cfg.buffer_size, row_bytes(envs))
-    ring = Ring(cfg.buffer_size, device, envs.n, envs.stack, envs.padding)
-    sampling = Sampling(cfg.train_every, cfg.warmup, (cfg.gradient_steps, cfg.batch_size), cfg.n_steps, cfg.discount)
-    q = q.to(device)
+    (ring, sampling), rng = replaying(cfg, world, envs), world.compute.rng("replay")
+    q = q.to(world.compute.device)
     learner = kind(q, discrete(world, envs), world.optimizer(q.parameters()), cfg, world.compute)
     if not cfg.priority:
         return Experiment(learner, Replay(envs, learner.act, ring, sampling, rng), policy=learner.greedy)

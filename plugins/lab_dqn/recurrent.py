@@ -9,10 +9,9 @@ from lab.compute import Compute
 from lab.contract import Batch, Experiment, Learner, Metrics
 from lab.nn import width
 from lab.priorities import Priority
-from lab.replay import Ring, Sampling, row_bytes
 from lab.world import World
 
-from .build import discrete
+from .build import discrete, replaying
 from .dqn import Report
 from .heads import Dueling
 from .maths import rescale, unscale
@@ -94,14 +93,12 @@ class Recurrent(Learner):
 def build(cfg: R2D2, world: World) -> Experiment:
     envs, compute = world.envs(cfg.num_envs), world.compute
     space, n_actions = envs.observation_space, discrete(world, envs)
-    world.must_fit("agent.buffer_size", cfg.buffer_size, row_bytes(envs) + 8 * cfg.memory)
     body = world.net(space)
     head = Dueling(cfg.memory, n_actions) if cfg.dueling else nn.Linear(cfg.memory, n_actions)
     q = RecurrentQ(body, width(body, space), cfg.memory, head).to(compute.device)
     actor = Actor(q, n_actions, envs.n, compute.rng("explore"), cfg)
     learner = Recurrent(q, actor, world.optimizer(q.parameters()), cfg, compute)
-    sampling = Sampling(cfg.train_every, cfg.warmup, (cfg.gradient_steps, cfg.batch_size), cfg.n_steps, cfg.discount)
-    ring = Ring(cfg.buffer_size, compute.device, envs.n, envs.stack, envs.padding)
+    ring, sampling = replaying(cfg, world, envs, more=8 * cfg.memory + 4)       # the memory, and whether it was empty
     priority = Priority(cfg.priority, cfg.importance, cfg.importance_steps)
     stream = Sequences(envs, actor, ring, sampling, compute.rng("replay"), priority, cfg.rows)
     learner.report = stream.report

@@ -10,10 +10,10 @@ from torch.optim import Optimizer
 
 from lab.compute import Compute
 from lab.contract import Batch, Experiment, Learner, Metrics
-from lab.replay import Replay, Ring, Sampling, row_bytes
+from lab.replay import Replay
 from lab.world import World
 
-from .build import discrete
+from .build import discrete, replaying
 from .dqn import COLUMNS, td_target
 from .others import DiscreteSAC
 
@@ -98,13 +98,11 @@ class SoftActorCritic(Learner):
 def build(cfg: DiscreteSAC, world: World) -> Experiment:
     envs, compute = world.envs(cfg.num_envs), world.compute
     space, n_actions = envs.observation_space, discrete(world, envs)
-    world.must_fit("agent.buffer_size", cfg.buffer_size, row_bytes(envs))
     actor, critics = world.net(space, n_actions), nn.ModuleList(world.net(space, n_actions) for _ in range(2))
     log_temperature = torch.tensor(math.log(cfg.temperature), device=compute.device, requires_grad=True)
     parameters = {"critics": critics.parameters(), "actor": actor.parameters(), "temperature": [log_temperature]}
     optimizers = {name: world.optimizer(part) for name, part in parameters.items()}
     target = cfg.entropy_target * math.log(n_actions)
     learner = SoftActorCritic(actor, critics, log_temperature, optimizers, target, cfg, compute)
-    sampling = Sampling(cfg.train_every, cfg.warmup, (cfg.gradient_steps, cfg.batch_size), cfg.n_steps, cfg.discount)
-    ring = Ring(cfg.buffer_size, compute.device, envs.n, envs.stack, envs.padding)
-    return Experiment(learner, Replay(envs, learner.act, ring, sampling, compute.rng("replay")), policy=learner.greedy)
+    stream = Replay(envs, learner.act, *replaying(cfg, world, envs), compute.rng("replay"))
+    return Experiment(learner, stream, policy=learner.greedy)

@@ -46,7 +46,9 @@ def bring(path: Path, overrides: list[str]) -> int:
     if "env" not in given:
         raise UsageError(f"{path} does not say which environment it plays: add env=NAME, such as env=CartPole")
     names = {f"agent.{each.name}" for each in fields(host().entry("agent", agent).config)} - given
-    values = hyperparameters({"num_envs": data.get("n_envs", 1), **data}, {each.partition(".")[2] for each in names})
+    wanted = {each.partition(".")[2] for each in names}
+    values = hyperparameters({"num_envs": data.get("n_envs", 1), **data}, wanted)
+    unread = sorted((wanted - {"policy", "policy_kwargs", "total_timesteps"}) & data.keys() - values.keys())
     rest = [f"agent.{name}={'null' if value is None else value}" for name, value in values.items()]
     cfg = composed([f"+agent={agent}", *rest, *overrides])
     cfg.agent.policy_kwargs = {**policy_kwargs(path, data), **cfg.agent.policy_kwargs}
@@ -54,7 +56,8 @@ def bring(path: Path, overrides: list[str]) -> int:
     fill(model_of(made).policy, path, data)
     run = folder.create(None, world_name(cfg), agent, cfg.seed)
     with RunFolder(run, agent, cfg.checkpoint.keep) as record:
-        sitting = Sitting(made, record)
+        told = f"not read from {path}, since only code could: {', '.join(unread)}; what the lab has by itself holds"
+        sitting = Sitting(made, record, [told] if unread else [])
         sitting.budget = Budget(seconds=1e-9)                 # nothing is trained: evaluated, filmed and saved
         return sitting.run(None).code
 

@@ -76,7 +76,10 @@ def hyperparameters(data: Plain, names: set[str]) -> dict[str, Any]:
 
 def policy_kwargs(path: Path, data: Plain) -> dict[str, Any]:
     """Those that say how the network is made, classes by their words. Raises UsageError for what only code can make."""
-    found = dict(data.get("policy_kwargs") or {})
+    given = data.get("policy_kwargs") or {}
+    if not isinstance(given, dict):
+        raise UsageError(f"{path} is damaged: its policy_kwargs are {given!r:.80}, no mapping")
+    found = dict(given)
     for name in (":type:", ":serialized:", "use_sde", "optimizer_class", "optimizer_kwargs"):
         found.pop(name, None)
     for name, choices in CHOICES.items():
