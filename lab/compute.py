@@ -5,15 +5,17 @@ import os
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import chain
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .config import ComputeConfig
+from .devices import choose_device, has_bf16, room
 from .errors import UsageError
 from .nn import dense_layers
 
@@ -29,7 +31,8 @@ class Compute:
     """
 
     def __init__(self, cfg: ComputeConfig, seed: int = 0):
-        self.device, self.precision, self.jit_mode, self.seed = choose_device(cfg.device), cfg.precision, cfg.jit, seed
+        self.device, self.jit_mode, self.seed = choose_device(cfg.device), cfg.jit, seed
+        self.be_precise(cfg.precision)
         self.threads, self.at_hand = cfg.threads, self.device.type == "cpu"
         if self.jit_mode == "graph" and self.device.type != "cuda":
             raise UsageError(f"compute.jit=graph needs a CUDA device, this run is on {self.device}; "
@@ -44,10 +47,17 @@ class Compute:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
 
+    def be_precise(self, precision: str) -> None:
+        """`autocast()` is the context in which networks are called."""
+        self.precision = precision
+        self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+        if precision == "bf16":
+            self.autocast = partial(torch.autocast, self.device.type, torch.bfloat16)
+
     def settle(self, parameters: int) -> None:
         """Decide what `auto` left open, now that the size of the network is known."""
         if self.precision == "auto":
-            self.precision = "bf16" if parameters >= LARGE and has_bf16(self.device) else "fp32"
+            self.be_precise("bf16" if parameters >= LARGE and has_bf16(self.device) else "fp32")
         if self.threads == 0:
             self.threads = (os.cpu_count() or 1) if parameters >= LARGE else 1
         torch.set_num_threads(self.threads)
@@ -61,8 +71,9 @@ class Compute:
         """A generator of one's own, on the device: adding a consumer never shifts another's numbers."""
         return torch.Generator(self.device).manual_seed(self.seed_for(name))
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+    def host_rng(self, name: str) -> np.random.Generator:
+        """The same on the host, where a few numbers at every step come sooner."""
+        return np.random.default_rng(self.seed_for(name))
 
     def minimize(self, loss: Tensor, optimizer: torch.optim.Optimizer, clip: float = float("inf"),
                  norm: Tensor | None = None) -> Tensor:
@@ -82,14 +93,13 @@ class Compute:
                 self.due = loss.detach(), optimizer, clip, norm
                 return norm
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
-        both = loss.detach() + norm
         if not self.at_hand and getattr(optimizer, "_step_supports_amp_scaling", False):
-            fused = cast(Any, optimizer)      # skips and rescales in its own kernel
+            fused, both = cast(Any, optimizer), loss.detach() + norm      # skips and rescales in its own kernel
             fused.found_inf, fused.grad_scale = both.sub_(both).ne_(0), (norm / clip).clamp_(min=1)
             self.skipped += fused.found_inf
             optimizer.step()
-        elif math.isfinite(both.item()):      # the others wait for the device; a CPU is there
-            if norm.item() > clip:
+        elif math.isfinite(loss.item() + (size := norm.item())):      # the others wait for the device; a CPU is there
+            if size > clip:
                 groups = map(itemgetter("params"), optimizer.param_groups)
                 torch._foreach_mul_([p.grad for p in chain.from_iterable(groups) if p.grad is not None], clip / norm)
             optimizer.step()
@@ -98,33 +108,29 @@ class Compute:
             self.skipped += 1
         return norm
 
-    def quick(self, net: nn.Module) -> Callable[[Tensor], Tensor]:
+    def quick(self, net: nn.Module) -> Callable[[Tensor], Any]:
         """`net` without gradients, for few rows: calling torch takes longer than the arithmetic of a small network.
 
-        One that is fully connected and on a CPU answers in numpy, from the memory of its parameters: what is learned,
-        or loaded in place, is seen at once.
+        One that is fully connected and on a CPU answers with an array, from the memory of its parameters: what is
+        learned, or loaded in place, is seen at once. All others answer with a tensor.
         """
         layers = dense_layers(net)
         if not layers or sum(weight.size for weight, _, _ in layers) > QUICK:
             return torch.no_grad()(net)
 
-        def answer(obs: Tensor) -> Tensor:
-            out = obs.numpy()
-            for weight, bias, activation in layers:
-                out = activation(out @ weight + bias)
-            return torch.from_numpy(out)
+        def answer(obs: Tensor) -> np.ndarray:
+            out: np.ndarray = obs.numpy()
+            for weight, bias, activate in layers:
+                out = np.dot(out, weight)
+                out += bias
+                activate(out)
+            return out
 
         return answer
 
     def room(self) -> int:
-        """Bytes of memory that are free on the device; without bound where the system does not tell."""
-        if self.device.type == "cuda":
-            return torch.cuda.mem_get_info(self.device)[0]
-        try:
-            lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-            return int(lines["MemAvailable"].split()[0]) * 1024
-        except (OSError, KeyError, ValueError, IndexError):
-            return 2**63
+        """Bytes of memory that are free on the device."""
+        return room(self.device)
 
     def jit(self, function: Function) -> Function:
         """Speed up a function of tensors with one `minimize` or none, whose step is taken when the function returns.
@@ -149,26 +155,38 @@ class Compute:
         return about
 
 
-def choose_device(name: str) -> torch.device:
-    """auto, cpu, cuda or cuda:N. Raises UsageError where it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"compute.device={name} is not a device; expected auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"compute.device={name} is not supported; expected auto, cpu, cuda or cuda:N")
-    if device.type == "cuda":
-        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= found:
-            raise UsageError(f"compute.device={name}: this machine offers {found} CUDA devices to this torch "
-                             f"({torch.__version__}); use compute.device=cpu or auto")
-    return device
+class QuickAdam(torch.optim.Adam):
+    """Adam and AdamW as torch has them, to the bit, for float32 parameters on a CPU: most of the time that torch's own
+    step takes for a small network is not spent in its kernel.
 
+    Kingma & Ba 2015, arXiv:1412.6980; with `decoupled_weight_decay` Loshchilov & Hutter 2019, arXiv:1711.05101. Hooks
+    before a step are called, none after it.
+    """
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 itself."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    def __init__(self, parameters: list[Tensor], **settings: Any):
+        super().__init__(parameters, **settings, fused=True)
+        for p in parameters:
+            self.state[p] = {"step": torch.zeros(()), "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Raises TypeError for a closure."""
+        if closure is not None:
+            raise TypeError("a step takes no closure: the gradients are there already")
+        for hook in self._optimizer_step_pre_hooks.values():
+            hook(self, (), {})
+        skip = getattr(self, "found_inf", None)
+        for group in self.param_groups:
+            learned = [p for p in group["params"] if p.grad is not None]
+            held = [self.state[p] for p in learned]
+            steps, (beta1, beta2) = [state["step"] for state in held], group["betas"]
+            torch._foreach_add_(steps, 1)
+            (torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_)(
+                learned, [p.grad for p in learned], [state["exp_avg"] for state in held],
+                [state["exp_avg_sq"] for state in held], [], steps, lr=group["lr"], beta1=beta1, beta2=beta2,
+                weight_decay=group["weight_decay"], eps=group["eps"], amsgrad=False, maximize=False,
+                grad_scale=getattr(self, "grad_scale", None), found_inf=skip)
+            if skip is not None:
+                torch._foreach_sub_(steps, [skip] * len(steps))
+
+    step.hooked = True            # type: ignore[attr-defined]  # torch would wrap it in a profiler's record

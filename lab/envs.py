@@ -6,6 +6,7 @@ episode that ends begins anew at once (autoreset in the same step), and `next_ob
 
 import copy
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 import gymnasium as gym
@@ -65,7 +66,7 @@ class Envs(Vector):
                     begin(torch.from_numpy(np.asarray(self.lengths) == 0).to(device))
                 actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
                 self.step(self.choices(actions[t]), rows, t)
-            if not all(np.isfinite(rows[name]).all() for name in self.real):
+            if not all(isfinite(np.vdot(rows[name], rows[name])) for name in self.real):      # or they are very large
                 self.complain(rows, count)
         except EnvError:
             self.obs[:] = rows["obs"][0]      # nobody gets these steps: what followed the last ones is as it was

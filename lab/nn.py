@@ -1,7 +1,6 @@
 """What stands before a network, whatever the observations are, and what it is made of. B batch."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,10 @@ from torch.nn.functional import one_hot
 
 from .errors import UsageError
 
-Activation = Callable[[np.ndarray], np.ndarray]
-ACTIVATIONS: dict[type, Any] = {nn.ReLU: partial(np.maximum, np.float32(0)), nn.Tanh: np.tanh}
+ZERO = np.float32(0)
+Activation = Callable[[np.ndarray], Any]                              # in place
+ACTIVATIONS: dict[type, Activation] = {
+    nn.Identity: lambda x: None, nn.ReLU: lambda x: np.maximum(x, ZERO, out=x), nn.Tanh: lambda x: np.tanh(x, out=x)}
 
 
 class OneHot(nn.Module):
@@ -74,7 +75,7 @@ def dense_layers(net: nn.Module) -> list[tuple[np.ndarray, np.ndarray, Activatio
     before: type = nn.Identity
     for part in flat(net):
         if type(part) is nn.Linear and plain(part):
-            layers.append((part.weight.detach().numpy().T, part.bias.detach().numpy(), np.positive))
+            layers.append((part.weight.detach().numpy().T, part.bias.detach().numpy(), ACTIVATIONS[nn.Identity]))
         elif before is nn.Linear and type(part) in ACTIVATIONS and plain(part):
             layers[-1] = (*layers[-1][:2], ACTIVATIONS[type(part)])
         else:

@@ -1,22 +1,32 @@
 """Builders of torch's optimizers."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from .builtin import SGD, Adam, AdamW, RMSprop
+from .compute import QuickAdam
 
 Parameters = Iterable[Tensor]
 
 
 def adam(cfg: Adam, parameters: Parameters, fused: bool) -> Optimizer:
-    return torch.optim.Adam(parameters, cfg.lr, (cfg.beta1, cfg.beta2), cfg.eps, cfg.weight_decay, fused=fused)
+    return adam_of(cfg, list(parameters), fused, decoupled=False)
 
 
 def adamw(cfg: AdamW, parameters: Parameters, fused: bool) -> Optimizer:
-    return torch.optim.AdamW(parameters, cfg.lr, (cfg.beta1, cfg.beta2), cfg.eps, cfg.weight_decay, fused=fused)
+    return adam_of(cfg, list(parameters), fused, decoupled=True)
+
+
+def adam_of(cfg: Adam | AdamW, parameters: list[Tensor], fused: bool, decoupled: bool) -> Optimizer:
+    settings: dict[str, Any] = {"lr": cfg.lr, "betas": (cfg.beta1, cfg.beta2), "eps": cfg.eps,
+                                "weight_decay": cfg.weight_decay, "decoupled_weight_decay": decoupled}
+    if fused and all(p.device.type == "cpu" and p.dtype is torch.float32 for p in parameters):
+        return QuickAdam(parameters, **settings)
+    return torch.optim.Adam(parameters, **settings, fused=fused)
 
 
 def sgd(cfg: SGD, parameters: Parameters, fused: bool) -> Optimizer:

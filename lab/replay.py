@@ -42,17 +42,17 @@ class Ring(Rows):
     def push(self, steps: Batch) -> None:
         """Append steps [T, N, ...], the oldest giving way."""
         seen = self.pictures(steps) if self.stack > 1 else steps
-        rows = {name: each.flatten(0, 1) for name, each in seen.items() if name != "next_obs"}  # [T * N, ...]
         if not self.columns:
-            self.make_room(rows)
-        before, self.pushed = self.pushed, self.pushed + len(rows["done"])
+            self.make_room({name: each.flatten(0, 1) for name, each in seen.items() if name != "next_obs"})
+        before, self.pushed = self.pushed, self.pushed + steps["done"].numel()
         self.first = max(self.first, self.pushed - self.capacity)
         new, begin, end = max(self.first - before, 0), before % self.capacity, self.pushed % self.capacity
-        at = slice(begin, end) if begin < end and not new else self.places(before + new, self.pushed)
-        for name, column in self.columns.items():
-            column[at] = rows[name][new:]
-        cut = rows["done"] > rows["terminal"]
-        if bool(cut.any()):
+        at = slice(begin, end) if begin < end and not new else self.at_hand(self.places(before + new, self.pushed))
+        for name, hand in self.hands.items():
+            rows = self.at_hand(seen[name])                                                          # [T, N, ...]
+            hand[at] = rows.reshape(-1, *rows.shape[2:])[new:]
+        cut = (steps["done"] > steps["terminal"]).flatten()    # [T * N]
+        if cut.any():
             self.finals.push(before + cut.nonzero()[:, 0], steps["next_obs"].flatten(0, 1)[cut], self.first)
 
     def pictures(self, steps: Batch) -> Batch:
@@ -64,11 +64,11 @@ class Ring(Rows):
         kept = {name: rows for name, rows in steps.items() if name not in ("reset", "next_obs")}
         return {**kept, "obs": steps["obs"][:, :, -1], "age": torch.stack(ages)}
 
-    def stacks(self, rows: Tensor) -> Tensor:
-        """[..., S, *picture] of the row numbers [...]."""
-        age = self.columns["age"][rows % self.capacity][..., None]                              # [..., 1]
-        pictures = rows[..., None] - self.n * torch.minimum(self.back, age)                     # [..., S]
-        found = self.columns["obs"][pictures % self.capacity]
+    def stacks(self, places: Any) -> Any:
+        """Of pictures at `places` [...] the stacks that end with them: [..., S, *picture]."""
+        age = torch.as_tensor(self.pick(self.hands["age"], places))[..., None]                  # [..., 1]
+        pictures = torch.as_tensor(places)[..., None] - self.n * torch.minimum(self.back, age)  # [..., S]
+        found = torch.as_tensor(self.pick(self.hands["obs"], self.at_hand(pictures % self.capacity)))
         if self.padding == "reset":                     # the first picture stands for those before it
             return found
         known = (self.back <= age).view(*pictures.shape, *[1] * (found.ndim - pictures.ndim))
@@ -86,8 +86,6 @@ def n_step(reward: Tensor, terminal: Tensor, done: Tensor, discount: float) -> t
     Returns their discounted reward, the discount of the value that follows (0 after a terminal step) and the index of
     the last step taken, each [...]. A truncated episode ends the sum too, and its last state is worth its value.
     """
-    if len(done) == 1:
-        return reward[0], discount * (1 - terminal[0]), torch.zeros_like(done[0], dtype=torch.int64)
     going = torch.cat([torch.ones_like(done[:1]), (1 - done[:-1]).cumprod(0)])           # [n, ...] 1 while it lasts
     power = discount ** torch.arange(len(done), device=done.device).view(-1, *[1] * (done.ndim - 1))
     last = going.sum(0, keepdim=True).long() - 1                                            # [1, ...]
@@ -119,7 +117,8 @@ class Replay(OfEnvs):
         self.envs, self.act, self.ring, self.sampling, self.rng = envs, act, ring, sampling, rng
         self.before, self.after = (ring.stack - 1) * envs.n, sampling.n_steps * envs.n      # rows that a sample needs
         self.warmup = self.begins()
-        self.ahead = envs.n * torch.arange(sampling.n_steps, device=ring.device).view(-1, 1, 1)       # [n, 1, 1] rows
+        ahead = torch.arange(sampling.n_steps + 1, device=ring.device).view(-1, 1, 1)           # [n + 1, 1, 1] in steps
+        self.ahead = ring.at_hand(envs.n * ahead)       # in rows
 
     def begins(self) -> int:
         """The step of the first batch. Raises UsageError where the buffer is too small for one sample."""
@@ -143,19 +142,23 @@ class Replay(OfEnvs):
 
     def batch(self, rows: Tensor) -> Batch:
         """What the row numbers [K, B] and their n steps come to."""
-        ring, columns = self.ring, self.ring.columns
-        steps = (rows + self.ahead) % ring.capacity                                             # [n, K, B]
-        reward, discount, last = n_step(columns["reward"][steps], columns["terminal"][steps], columns["done"][steps],
-                                        self.sampling.discount)                                 # each [K, B]
-        ends = rows + last * ring.n
-        pairs = torch.stack([rows, ends + ring.n])                                              # [2, K, B]
-        seen = columns["obs"][pairs % ring.capacity] if ring.stack == 1 else ring.stacks(pairs)
-        obs, next_obs = seen[0], seen[1]                                                        # [K, B, ...]
-        if ring.finals.rows.numel():
-            next_obs = ring.finals.put(next_obs, ends)
-        found = {"obs": obs, "action": columns["action"][steps[0]], "reward": reward, "discount": discount,
+        ring, gamma = self.ring, self.sampling.discount
+        pick, hands, last = ring.pick, ring.hands, torch.zeros((), dtype=torch.int64)
+        pairs = places = (ring.at_hand(rows) + self.ahead) % ring.capacity                      # [n + 1, K, B]
+        if len(places) == 2:
+            reward, discount = pick(hands["reward"], places[0]), gamma * (1 - pick(hands["terminal"], places[0]))
+        else:
+            steps = [torch.as_tensor(pick(hands[name], places[:-1])) for name in ("reward", "terminal", "done")]
+            reward, discount, last = n_step(steps[0], steps[1], steps[2], gamma)                # [K, B]
+            every = torch.as_tensor(places)
+            pairs = ring.at_hand(torch.stack([every[0], every.gather(0, last[None] + 1)[0]]))   # [2, K, B]
+        obs, next_obs = pick(hands["obs"], pairs) if ring.stack == 1 else ring.stacks(pairs)    # [K, B, ...]
+        if len(ring.finals.rows):
+            next_obs = ring.finals.put(torch.as_tensor(next_obs), rows + last * ring.n)
+        found = {"obs": obs, "action": pick(hands["action"], places[0]), "reward": reward, "discount": discount,
                  "next_obs": next_obs}
-        return self.envs.normalized(found) if self.envs.normalizer else found
+        batch = {name: torch.as_tensor(each) for name, each in found.items()}
+        return self.envs.normalized(batch) if self.envs.normalizer else batch
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """An episode that was lost ends with its last row: no return reaches across."""

@@ -1,9 +1,11 @@
 """The columns of a buffer of rows, each row with a number that only grows, and how a checkpoint holds them. C rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from operator import getitem
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,19 +24,16 @@ class Finals(Saved):
     def __init__(self, device: torch.device):
         self.rows, self.obs = torch.zeros(0, dtype=torch.int64, device=device), torch.zeros(0, device=device)
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
     def push(self, rows: Tensor, obs: Tensor, first: int) -> None:
         """Add `rows` [F] with their `obs` [F, ...]; forget those before row number `first`."""
         keep = self.rows >= first
-        held = self.obs[keep] if len(self) else obs[:0]
+        held = self.obs[keep] if len(self.rows) else obs[:0]
         self.rows, order = torch.cat([self.rows[keep], rows]).sort()
         self.obs = torch.cat([held, obs])[order]
 
     def put(self, obs: Tensor, rows: Tensor) -> Tensor:
         """`obs` [..., *shape], where a row of `rows` [...] is held the obs that is held for it."""
-        at = torch.searchsorted(self.rows, rows).clamp_(max=len(self) - 1)                      # [...]
+        at = torch.searchsorted(self.rows, rows).clamp_(max=len(self.rows) - 1)                      # [...]
         hit = (self.rows[at] == rows).view(*rows.shape, *[1] * (obs.ndim - rows.ndim))
         return torch.where(hit, self.obs[at], obs)
 
@@ -47,6 +46,10 @@ class Rows(Saved):
     def __init__(self, capacity: int, device: torch.device):
         self.capacity, self.device, self.first, self.pushed = capacity, device, 0, 0     # the oldest, and the next
         self.columns: dict[str, Tensor] = {}            # [C, ...]
+        # What works with few numbers or copies whole rows takes less time with arrays, where they are in reach.
+        self.at_hand: Callable[[Tensor], Any] = Tensor.numpy if device.type == "cpu" else Tensor.detach
+        self.hands: dict[str, Any] = {}                 # the columns, at hand
+        self.pick: Callable[[Any, Any], Any] = partial(np.take, axis=0) if device.type == "cpu" else getitem
         self.finals = Finals(device)
         self.chunks: dict[int, Chunk] = {}              # those that are whole, by the number of their first row
         self.head, self.tail = dict[str, Tensor](), dict[str, Tensor]()       # the rows around them, at a checkpoint
@@ -57,6 +60,7 @@ class Rows(Saved):
     def make_room(self, rows: Batch) -> None:
         for name in [name for name in rows if name not in self.columns]:
             self.columns[name] = rows[name].new_zeros(self.capacity, *rows[name].shape[1:], device=self.device)
+            self.hands[name] = self.at_hand(self.columns[name])
 
     def cut(self, row: int, obs: Tensor) -> None:
         """The episode ends with this row, without a terminal state; `obs` [*shape] followed it."""

@@ -33,6 +33,8 @@ def pack(value: Any) -> Any:
     """Plain data: tensors, arrays, numbers, strings and containers of them."""
     if isinstance(value, torch.Generator):
         return value.get_state()
+    if isinstance(value, np.random.Generator):
+        return value.bit_generator.state
     if hasattr(value, "state_dict"):
         return value.state_dict()
     if isinstance(value, dict):
@@ -47,6 +49,9 @@ def unpack(old: Any, new: Any) -> Any:
     """
     if isinstance(old, torch.Generator):
         old.set_state(new)
+        return old
+    if isinstance(old, np.random.Generator):
+        old.bit_generator.state = new
         return old
     if hasattr(old, "load_state_dict"):
         old.load_state_dict(new)

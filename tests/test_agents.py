@@ -61,9 +61,18 @@ def first_seen(folder):
 def test_whatever_is_forgotten_is_noticed(agent, tmp_path, short_fold):
     """Episodes that can be replayed need no actions: what only a replay needs is forgotten in the next test. The kit's
     worlds have no stacked pictures (tests/test_ring.py), and small sequences no error above the first priority of 1.
+    What only noise is drawn from is forgotten in the next test too.
     """
     if own := [kind for kind, first in first_seen(tmp_path).items() if first == agent]:
-        assert set(survivors(made(agent), tmp_path, own)) <= {*REPLAYED, "Ring.age", "Sequences.highest"}
+        spared = {*REPLAYED, "Ring.age", "Sequences.highest", "DeepQ.rng", "Categorical.rng"}
+        assert set(survivors(made(agent), tmp_path, own)) <= spared
+
+
+@pytest.mark.parametrize("agent", ["noisy_dqn", "rainbow"])
+def test_noise_that_is_forgotten_is_noticed(agent, tmp_path, short_fold):
+    """Where noise explores the coins are not looked at."""
+    kind = type(made(agent)().experiment.learner)
+    assert set(survivors(made(agent), tmp_path, [kind])) == {f"{kind.__name__}.coins"}
 
 
 def test_whatever_is_forgotten_of_an_environment_is_noticed_where_it_matters(tmp_path, short_fold):

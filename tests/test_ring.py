@@ -39,7 +39,7 @@ def held(buffer):
 def followed(buffer, rows):
     """The observations after them, as a replay reads them."""
     obs = buffer.columns["obs"][(rows + buffer.n) % buffer.capacity]
-    return buffer.finals.put(obs, rows) if len(buffer.finals) else obs
+    return buffer.finals.put(obs, rows) if len(buffer.finals.rows) else obs
 
 
 @pytest.mark.parametrize("pushes, left", [
@@ -110,7 +110,7 @@ def test_stacks_are_put_together_from_single_pictures(copies, padding):
         buffer.push({"obs": obs[part], "action": zeros[part], "reward": zeros[part], "terminal": zeros[part],
                      "done": zeros[part], "reset": reset[part], "next_obs": obs[part]})
         rows = torch.arange(buffer.first + 3 * copies if buffer.first else 0, buffer.pushed)
-        assert torch.equal(buffer.stacks(rows), obs.flatten(0, 1)[rows])
+        assert torch.equal(buffer.stacks(buffer.at_hand(rows % buffer.capacity)), obs.flatten(0, 1)[rows])
         other = Ring(14 * copies, CPU, copies, 4, padding)
         other.load_state_dict(buffer.state_dict())
         buffer = other

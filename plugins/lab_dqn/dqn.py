@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
@@ -27,20 +28,22 @@ def td_target(reward: Tensor, discount: Tensor, next_value: Tensor) -> Tensor:
 
 
 class EpsilonGreedy(Learner):
-    """Each environment has a coin of its own and, in a noisy network, noise of its own."""
+    """Each environment has a coin of its own, tossed on the host, and, in a noisy network, noise of its own."""
 
     def __init__(self, q: nn.Module, n_actions: int, cfg: Exploring, compute: Compute):
-        self.q, self.n_actions, self.exploring, self.rng = q, n_actions, cfg, compute.rng("explore")
-        self.acting, self.answer = list(chances(q)), compute.quick(q)
+        self.q, self.n_actions, self.exploring, self.coins = q, n_actions, cfg, compute.host_rng("explore")
+        self.acting, self.rng, self.answer = list(chances(q)), compute.rng("noise"), compute.quick(q)
 
     def act(self, obs: Tensor, count: int) -> Tensor:
         cfg, done = self.exploring, min(count / self.exploring.epsilon_steps, 1.0)
-        epsilon = cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done
-        uniform = torch.randint(self.n_actions, obs.shape[:1], generator=self.rng, device=obs.device)         # [N]
-        explore = torch.rand(obs.shape[:1], generator=self.rng, device=obs.device) < epsilon                  # [N]
         for chance in self.acting:
             chance.draw(self.rng, len(obs), noises=len(obs))
-        return torch.where(explore, uniform, self.answer(obs).argmax(-1))                   # [N]
+        best, coin = self.answer(obs).argmax(-1), self.coins.random((2, len(obs)))          # [N], [2, N]
+        explores = coin[0] < cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done
+        if np.count_nonzero(explores):
+            uniform, host = (coin[1] * self.n_actions).astype(np.int64), torch.as_tensor(best).numpy(force=True)
+            best = np.where(explores, uniform, host)
+        return torch.as_tensor(best, device=obs.device)                                     # [N]
 
     def greedy(self, obs: Tensor) -> Tensor:
         for chance in self.acting:
@@ -54,7 +57,7 @@ class DeepQ(EpsilonGreedy):
     Far from its target a value follows the median of the returns, near it the mean: a delta of 1 forgets rare failures.
     """
 
-    saved = ("q", "target", "optimizer", "steps", "rng")
+    saved = ("q", "target", "optimizer", "steps", "coins", "rng")
 
     def __init__(self, q: nn.Module, n_actions: int, optimizer: torch.optim.Optimizer, cfg: DQN, compute: Compute):
         super().__init__(q, n_actions, cfg, compute)
@@ -67,8 +70,9 @@ class DeepQ(EpsilonGreedy):
 
     def update(self, batch: Batch) -> Metrics:
         """K gradient steps on a batch [K, B, ...] towards one target network."""
-        columns, found = [batch[name] for name in COLUMNS], list[tuple[Tensor, ...]]()
-        for *rows, weight in zip(*columns, batch.get("weight", [None] * len(columns[0])), strict=True):
+        columns, found = [batch[name].unbind() for name in COLUMNS], list[tuple[Tensor, ...]]()
+        weights = batch["weight"].unbind() if "weight" in batch else (None,) * len(columns[0])
+        for *rows, weight in zip(*columns, weights, strict=True):
             for chance in self.learning:
                 chance.draw(self.rng, len(rows[0]), noises=1)
             found.append(self.learn(*rows, weight))

@@ -17,7 +17,7 @@ from .others import PQN
 class Parallel(EpsilonGreedy):
     """Gallici et al. 2024, algorithm 1."""
 
-    saved = ("q", "optimizer", "rng", "order")
+    saved = ("q", "optimizer", "coins", "order")
 
     def __init__(self, q: nn.Module, n_actions: int, optimizer: torch.optim.Optimizer, cfg: PQN, compute: Compute):
         super().__init__(q, n_actions, cfg, compute)

@@ -16,7 +16,7 @@ from .dqn import Report
 from .heads import Dueling
 from .maths import rescale, unscale
 from .others import R2D2
-from .remembering import Actor, RecurrentQ
+from .remembering import Actor, Explorer, RecurrentQ
 from .sequences import Sequences
 
 
@@ -45,7 +45,7 @@ class Recurrent(Learner):
 
     saved = ("q", "target", "optimizer", "steps", "actor")
 
-    def __init__(self, q: RecurrentQ, actor: Actor, optimizer: torch.optim.Optimizer, cfg: R2D2, compute: Compute):
+    def __init__(self, q: RecurrentQ, actor: Explorer, optimizer: torch.optim.Optimizer, cfg: R2D2, compute: Compute):
         self.q, self.target, self.actor = q, copy.deepcopy(q).requires_grad_(False), actor
         self.optimizer, self.cfg, self.compute, self.steps = optimizer, cfg, compute, 0      # gradient steps taken
         self.report: Report | None = None                    # where a prioritised replay takes its errors
@@ -96,10 +96,10 @@ def build(cfg: R2D2, world: World) -> Experiment:
     body = world.net(space)
     head = Dueling(cfg.memory, n_actions) if cfg.dueling else nn.Linear(cfg.memory, n_actions)
     q = RecurrentQ(body, width(body, space), cfg.memory, head).to(compute.device)
-    actor = Actor(q, n_actions, envs.n, compute.rng("explore"), cfg)
+    actor = Explorer(q, envs.n, n_actions, cfg, compute)
     learner = Recurrent(q, actor, world.optimizer(q.parameters()), cfg, compute)
     ring, sampling = replaying(cfg, world, envs, more=8 * cfg.memory + 4)       # the memory, and whether it was empty
     priority = Priority(cfg.priority, cfg.importance, cfg.importance_steps)
     stream = Sequences(envs, actor, ring, sampling, compute.rng("replay"), priority, cfg.rows)
     learner.report = stream.report
-    return Experiment(learner, stream, policy=Actor(q, n_actions, 1, compute.rng("greedy")))
+    return Experiment(learner, stream, policy=Actor(q, 1, compute.device))

@@ -1,8 +1,12 @@
 """A Q-network with a memory, and how it acts. T steps, N environments, B sequences, A actions, H units, M = 2 H."""
 
-import torch
-from torch import Generator, Tensor, nn
+from typing import ClassVar
 
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lab.compute import Compute
 from lab.state import Saved
 
 from .others import R2D2
@@ -31,14 +35,13 @@ class RecurrentQ(nn.Module):
 
 
 class Actor(Saved):
-    """Epsilon-greedy with a memory of each environment's episode; without `cfg` greedy."""
+    """Greedy, with a memory of each environment's episode."""
 
-    saved = ("memory", "rng")
+    saved: ClassVar[tuple[str, ...]] = ("memory",)
 
-    def __init__(self, q: RecurrentQ, n_actions: int, n: int, rng: Generator, cfg: R2D2 | None = None):
-        self.q, self.n_actions, self.rng, self.cfg = q, n_actions, rng, cfg
-        self.memory = torch.zeros(n, 2 * q.units, device=rng.device)                        # [N, M]
-        self.recalled: list[Tensor] = []              # before each step since the last `recall`
+    def __init__(self, q: RecurrentQ, n: int, device: torch.device):
+        self.q = q
+        self.memory = torch.zeros(n, 2 * q.units, device=device)                            # [N, M]
 
     def begin(self, fresh: Tensor) -> None:
         """Episodes begin where `fresh` [N] is true: nothing is remembered of those before."""
@@ -47,16 +50,26 @@ class Actor(Saved):
 
     @torch.no_grad()
     def __call__(self, obs: Tensor, count: int = 0) -> Tensor:
-        before = self.memory
-        values, self.memory = self.q(obs, before)
-        if self.cfg is None:
-            return values.argmax(-1)                                                        # [N]
-        self.recalled.append(before)
-        cfg, done = self.cfg, min(count / self.cfg.epsilon_steps, 1.0)
-        epsilon = cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done
-        uniform = torch.randint(self.n_actions, obs.shape[:1], generator=self.rng, device=obs.device)     # [N]
-        explore = torch.rand(obs.shape[:1], generator=self.rng, device=obs.device) < epsilon              # [N]
-        return torch.where(explore, uniform, values.argmax(-1))                             # [N]
+        values, self.memory = self.q(obs, self.memory)
+        return values.argmax(-1)                                                            # [N]
+
+
+class Explorer(Actor):
+    """Epsilon-greedy."""
+
+    saved = ("memory", "coins")
+
+    def __init__(self, q: RecurrentQ, n: int, n_actions: int, cfg: R2D2, compute: Compute):
+        super().__init__(q, n, compute.device)
+        self.n_actions, self.cfg, self.coins = n_actions, cfg, compute.host_rng("explore")
+        self.recalled: list[Tensor] = []              # the memory before each step since the last `recall`
+
+    def __call__(self, obs: Tensor, count: int = 0) -> Tensor:
+        self.recalled.append(self.memory)
+        cfg, done, coin = self.cfg, min(count / self.cfg.epsilon_steps, 1.0), self.coins.random((2, len(obs)))
+        explores = coin[0] < cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done
+        best, uniform = super().__call__(obs), (coin[1] * self.n_actions).astype(np.int64)
+        return torch.as_tensor(np.where(explores, uniform, best.numpy(force=True)), device=obs.device)      # [N]
 
     def recall(self) -> dict[str, Tensor]:
         """Of the steps since the last call: the `memory` [T, N, M] before each, `fresh` [T, N] where there was none."""

@@ -8,7 +8,7 @@ from lab.envs import Envs
 from lab.priorities import Prioritised, Priority
 from lab.replay import Ring, Sampling
 
-from .remembering import Actor
+from .remembering import Explorer
 
 
 class Sequences(Prioritised):
@@ -18,12 +18,12 @@ class Sequences(Prioritised):
     They may reach across the end of an episode: the memory is emptied there.
     """
 
-    def __init__(self, envs: Envs, actor: Actor, ring: Ring, sampling: Sampling, rng: torch.Generator,
+    def __init__(self, envs: Envs, actor: Explorer, ring: Ring, sampling: Sampling, rng: torch.Generator,
                  priority: Priority, length: int):
         super().__init__(envs, actor, ring, sampling, rng, priority)
         self.actor, self.after = actor, length * envs.n
         self.warmup = self.begins()
-        self.ahead = envs.n * torch.arange(length, device=ring.device).view(-1, 1)             # [T, 1] rows
+        self.ahead = ring.at_hand(envs.n * torch.arange(length, device=ring.device).view(-1, 1))   # [T, 1] in rows
 
     def next(self) -> Batch | None:
         steps = self.sampling.every
@@ -33,8 +33,9 @@ class Sequences(Prioritised):
         return self.sample() if self.count >= self.warmup else None
 
     def batch(self, rows: Tensor) -> Batch:
-        ring, numbers = self.ring, rows[:, None] + self.ahead                                   # [K, T, B]
-        at = numbers % ring.capacity
-        found = {name: ring.columns[name][at] for name in ("action", "reward", "terminal", "done", "fresh")}
-        obs = ring.columns["obs"][at] if ring.stack == 1 else ring.stacks(numbers)
-        return self.envs.normalized({"obs": obs, **found, "memory": ring.columns["memory"][at[:, 0]]})
+        ring, pick = self.ring, self.ring.pick
+        places = (ring.at_hand(rows[:, None]) + self.ahead) % ring.capacity                     # [K, T, B]
+        found = {name: pick(ring.hands[name], places) for name in ("action", "reward", "terminal", "done", "fresh")}
+        found["obs"] = pick(ring.hands["obs"], places) if ring.stack == 1 else ring.stacks(places)
+        found["memory"] = pick(ring.hands["memory"], places[:, 0])
+        return self.envs.normalized({name: torch.as_tensor(each) for name, each in found.items()})
