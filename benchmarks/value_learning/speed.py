@@ -78,8 +78,8 @@ MODELS: dict[str, Callable[[], Any]] = {"dqn": dqn, "ppo": ppo, "atari": atari}
 
 
 def sb3(task: str, steps: int) -> dict[str, Any]:
-    common.one_thread()
     model = MODELS[task]()
+    common.one_thread()           # after it: the lab, which makes its game, sets the threads of a large network
     warming = common.timed(lambda: model.learn(WARM[task]))
     before = model.num_timesteps
     took = common.timed(lambda: model.learn(steps, reset_num_timesteps=False))
