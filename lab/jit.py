@@ -62,9 +62,9 @@ def shapes_of(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
 
 
 def without_asking(function: Function, args: tuple[Any, ...]) -> Any:
-    """What torch.compile's own entry does in ten times the time: run the graph that fits.
+    """Run the graph that fits, without what torch.compile's own entry does around it (a tenth of a small update).
 
-    Where none does the function runs as it is, and takes its step itself.
+    Where none fits the function runs as it is, and takes its step itself.
     """
     before = set_eval_frame(False)
     try:

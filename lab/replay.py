@@ -49,9 +49,9 @@ class Ring(Rows):
         new, begin, end = max(self.first - before, 0), before % self.capacity, self.pushed % self.capacity
         at = slice(begin, end) if begin < end and not new else self.at_hand(self.places(before + new, self.pushed))
         for name, hand in self.hands.items():
-            rows = self.at_hand(seen[name])                                                          # [T, N, ...]
+            rows = self.at_hand(seen[name])                                                     # [T, N, ...]
             hand[at] = rows.reshape(-1, *rows.shape[2:])[new:]
-        cut = (steps["done"] > steps["terminal"]).flatten()    # [T * N]
+        cut = (steps["done"] > steps["terminal"]).flatten()                                     # [T * N]
         if cut.any():
             self.finals.push(before + cut.nonzero()[:, 0], steps["next_obs"].flatten(0, 1)[cut], self.first)
 

@@ -33,7 +33,7 @@ class Finals(Saved):
 
     def put(self, obs: Tensor, rows: Tensor) -> Tensor:
         """`obs` [..., *shape], where a row of `rows` [...] is held the obs that is held for it."""
-        at = torch.searchsorted(self.rows, rows).clamp_(max=len(self.rows) - 1)                      # [...]
+        at = torch.searchsorted(self.rows, rows).clamp_(max=len(self.rows) - 1)                 # [...]
         hit = (self.rows[at] == rows).view(*rows.shape, *[1] * (obs.ndim - rows.ndim))
         return torch.where(hit, self.obs[at], obs)
 
