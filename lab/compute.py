@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import ComputeConfig
-from .devices import choose_device, has_bf16, room
+from .devices import choose_device, gpu, has_bf16
 from .errors import UsageError
 from .nn import dense_layers
 
@@ -43,16 +43,11 @@ class Compute:
         self.now: Callable[[], int] = int                       # the update in progress; the runner says which
         self.due: tuple[Tensor, torch.optim.Optimizer, float, Tensor] | None = None     # a step not yet taken
         self.first_skipped: int | None = None                   # the update of the first of them, where known at once
-        if self.device.type == "cuda":
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(True, warn_only=True)
 
     def be_precise(self, precision: str) -> None:
         """`autocast()` is the context in which networks are called."""
-        self.precision = precision
-        self.autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
-        if precision == "bf16":
-            self.autocast = partial(torch.autocast, self.device.type, torch.bfloat16)
+        self.precision, low = precision, partial(torch.autocast, self.device.type, torch.bfloat16)
+        self.autocast: Callable[[], AbstractContextManager[Any]] = low if precision == "bf16" else nullcontext
 
     def settle(self, parameters: int) -> None:
         """Decide what `auto` left open, now that the size of the network is known."""
@@ -128,10 +123,6 @@ class Compute:
 
         return answer
 
-    def room(self) -> int:
-        """Bytes of memory that are free on the device."""
-        return room(self.device)
-
     def jit(self, function: Function) -> Function:
         """Speed up a function of tensors with one `minimize` or none, whose step is taken when the function returns.
 
@@ -148,25 +139,39 @@ class Compute:
         """What the bits of a run depend on; recorded with every start and compared on resume."""
         about = {"device": str(self.device), "precision": self.precision, "jit": self.jit_mode, "threads": self.threads,
                  "torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
-        if self.device.type == "cuda":
-            props = torch.cuda.get_device_properties(self.device)
-            about |= {"gpu": props.name, "memory_GB": round(props.total_memory / 1e9, 1),
-                      "capability": f"{props.major}.{props.minor}"}
-        return about
+        return about | gpu(self.device)
 
 
 class QuickAdam(torch.optim.Adam):
-    """Adam and AdamW as torch has them, to the bit, for float32 parameters on a CPU: most of the time that torch's own
-    step takes for a small network is not spent in its kernel.
+    """Torch's fused Adam to the bit, float32 on a CPU, without the bookkeeping that takes most of a small step.
 
-    Kingma & Ba 2015, arXiv:1412.6980; with `decoupled_weight_decay` Loshchilov & Hutter 2019, arXiv:1711.05101. Hooks
-    before a step are called, none after it.
+    Kingma & Ba 2015; with `decoupled_weight_decay` Loshchilov & Hutter 2019. Only hooks before a step are called.
     """
 
     def __init__(self, parameters: list[Tensor], **settings: Any):
         super().__init__(parameters, **settings, fused=True)
-        for p in parameters:
-            self.state[p] = {"step": torch.zeros(()), "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+        self.gather()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:                # the end of load_state_dict
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self.gather()
+
+    def gather(self) -> None:
+        """What each group has for its P parameters; their counts of steps are views of one tensor [P]."""
+        self.held = list[list[Any]]()
+        for params in [group["params"] for group in self.param_groups]:
+            for p in params:
+                fresh = {"step": torch.zeros(()), "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+                self.state[p] = fresh | self.state[p]
+            counts = torch.stack([self.state[p]["step"] for p in params])
+            for p, count in zip(params, counts, strict=True):
+                self.state[p]["step"] = count
+            self.held.append([counts, *([self.state[p][name] for p in params] for name in fresh)])
+
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's, with tensors that share no memory."""
+        found = super().state_dict()
+        return found | {"state": {i: each | {"step": each["step"].clone()} for i, each in found["state"].items()}}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
@@ -175,17 +180,20 @@ class QuickAdam(torch.optim.Adam):
             raise TypeError("a step takes no closure: the gradients are there already")
         for hook in self._optimizer_step_pre_hooks.values():
             hook(self, (), {})
-        skip = getattr(self, "found_inf", None)
-        for group in self.param_groups:
-            learned = [p for p in group["params"] if p.grad is not None]
-            held = [self.state[p] for p in learned]
-            steps, (beta1, beta2) = [state["step"] for state in held], group["betas"]
-            torch._foreach_add_(steps, 1)
+        skip, scale = getattr(self, "found_inf", None), getattr(self, "grad_scale", None)
+        for group, (counts, *held) in zip(self.param_groups, self.held, strict=True):
+            rows = list(zip(group["params"], [p.grad for p in group["params"]], *held, strict=True))
+            if all([grad is not None for _, grad, *_ in rows]):
+                counts += 1
+            elif rows := [row for row in rows if row[1] is not None]:
+                torch._foreach_add_([count for _, _, count, *_ in rows], 1)
+            else:
+                continue
+            params, grads, steps, first, second = map(list, zip(*rows, strict=True))
             (torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_)(
-                learned, [p.grad for p in learned], [state["exp_avg"] for state in held],
-                [state["exp_avg_sq"] for state in held], [], steps, lr=group["lr"], beta1=beta1, beta2=beta2,
-                weight_decay=group["weight_decay"], eps=group["eps"], amsgrad=False, maximize=False,
-                grad_scale=getattr(self, "grad_scale", None), found_inf=skip)
+                params, grads, first, second, [], steps, amsgrad=False, lr=group["lr"], beta1=group["betas"][0],
+                beta2=group["betas"][1], weight_decay=group["weight_decay"], eps=group["eps"], maximize=False,
+                grad_scale=scale, found_inf=skip)
             if skip is not None:
                 torch._foreach_sub_(steps, [skip] * len(steps))
 

@@ -1,6 +1,8 @@
 """What a machine offers to compute with."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -8,11 +10,9 @@ from .errors import UsageError
 
 
 def choose_device(name: str) -> torch.device:
-    """auto, cpu, cuda or cuda:N. Raises UsageError where it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """auto, cpu, cuda or cuda:N, which is made to repeat itself. Raises UsageError where it is not there."""
     try:
-        device = torch.device(name)
+        device = torch.device(name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     except RuntimeError:
         raise UsageError(f"compute.device={name} is not a device; expected auto, cpu, cuda or cuda:N") from None
     if device.type not in ("cpu", "cuda"):
@@ -22,7 +22,18 @@ def choose_device(name: str) -> torch.device:
         if (device.index or 0) >= found:
             raise UsageError(f"compute.device={name}: this machine offers {found} CUDA devices to this torch "
                              f"({torch.__version__}); use compute.device=cpu or auto")
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
     return device
+
+
+def gpu(device: torch.device) -> dict[str, Any]:
+    """What the bits of a run depend on besides, on a GPU."""
+    if device.type != "cuda":
+        return {}
+    props = torch.cuda.get_device_properties(device)
+    return {"gpu": props.name, "memory_GB": round(props.total_memory / 1e9, 1),
+            "capability": f"{props.major}.{props.minor}"}
 
 
 def has_bf16(device: torch.device) -> bool:

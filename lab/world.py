@@ -16,6 +16,7 @@ from .asynchronous import AsyncEnvs
 from .compute import Compute
 from .config import LabConfig
 from .contract import Policy, acting
+from .devices import room
 from .env_state import Tier, probe
 from .env_walk import sampler
 from .envs import Envs, standard
@@ -105,10 +106,10 @@ class World:
 
         They may come long after the start, when it is late to find out.
         """
-        room, takes = self.compute.room(), n * size
-        if takes > room:
-            raise UsageError(f"{key}={n:,} of {size:,} bytes each take {takes / 1e9:.1f} GB, {room / 1e9:.1f} GB are "
-                             f"free on {self.compute.device}; at most {int(0.8 * room / size):,} fit")
+        free, takes = room(self.compute.device), n * size
+        if takes > free:
+            raise UsageError(f"{key}={n:,} of {size:,} bytes each take {takes / 1e9:.1f} GB, {free / 1e9:.1f} GB are "
+                             f"free on {self.compute.device}; at most {int(0.8 * free / size):,} fit")
 
     @cached_property
     def tier(self) -> Tier:

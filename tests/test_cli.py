@@ -139,7 +139,7 @@ def test_using_a_run(run, lab, tmp_path):
 
 
 def test_using_a_run_needs_neither_its_memory_nor_a_look_at_its_environment(run, lab, monkeypatch):
-    monkeypatch.setattr("lab.compute.Compute.room", lambda compute: 0)
+    monkeypatch.setattr("lab.world.room", lambda device: 0)
     monkeypatch.setattr("lab.world.probe", None)
     assert lab("eval", run, "--episodes", 2)[0] == 0
     assert lab(f"resume={run}", "budget.updates=21")[0] != 0          # training needs both

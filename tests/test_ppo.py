@@ -214,7 +214,7 @@ def test_compiled_it_is_the_same(monkeypatch):
     (["env=gym", "env.id=lab/Odd-v0"], r"ppo needs a Discrete, .*lab/Odd-v0 has Dict\(.*Wrap"),
     (["agent.num_envs=4096", "agent.rollout_steps=65536"], "=268,435,456 of 60 bytes each take 16.1 GB")])
 def test_what_cannot_work_is_refused(overrides, text, monkeypatch):
-    monkeypatch.setattr(lab_ppo.ppo.Compute, "room", lambda self: 10**9)
+    monkeypatch.setattr("lab.world.room", lambda device: 10**9)
     monkeypatch.setattr(lab_ppo.ppo.World, "envs", few(lab_ppo.ppo.World.envs))
     with pytest.raises(UsageError, match=text):
         assemble(composed(["+agent=ppo", "env=CartPole", *overrides, "compute.device=cpu"]))
