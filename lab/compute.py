@@ -166,7 +166,13 @@ class QuickAdam(torch.optim.Adam):
     def __init__(self, parameters: list[Tensor], **settings: Any):
         super().__init__(parameters, **settings, fused=True)
         for p in parameters:
-            self.state[p] = {"step": torch.zeros(()), "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+            self.begin(p)
+
+    def begin(self, p: Tensor) -> dict[str, Tensor]:
+        """What is remembered of a parameter before its first step."""
+        held = {"step": torch.zeros(()), "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+        self.state[p] = held
+        return held
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
@@ -178,7 +184,9 @@ class QuickAdam(torch.optim.Adam):
         skip = getattr(self, "found_inf", None)
         for group in self.param_groups:
             learned = [p for p in group["params"] if p.grad is not None]
-            held = [self.state[p] for p in learned]
+            if not learned:
+                continue
+            held = [self.state[p] or self.begin(p) for p in learned]      # torch's own state may lack one
             steps, (beta1, beta2) = [state["step"] for state in held], group["betas"]
             torch._foreach_add_(steps, 1)
             (torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_)(
