@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import sys
 
 import pytest
 import torch
@@ -77,12 +78,29 @@ def same(ours, own, *args):
     return True
 
 
+def callers(function, *args):
+    """Who takes the steps of three calls: what stands around the graph, or `improve`, which then runs as it is."""
+    found = []
+
+    def called(frame, event, arg):
+        if event == "call" and frame.f_code is Compute.minimize.__code__:
+            found.append(frame.f_back.f_code.co_name)
+
+    sys.setprofile(called)
+    function(*args), function(*args), function(*args)
+    sys.setprofile(None)
+    return found
+
+
 def test_shapes_may_alternate(caplog):
     """Rows of 3, 5 and 7, with weights and without, again and again, in one order and in another."""
     ours, own = Steps(), Steps("eager")
     order = [(3, False), (5, False), (3, False), (3, True), (5, False), (7, False), (3, True), (3, False), (3, True)]
     for seed, (n, weighted) in enumerate([*order, *reversed(order)]):
         assert same(ours, own, *rows(n, seed, weighted))
+    for n, weighted in set(order):
+        assert callers(ours.learn, *rows(n, 0, weighted)) == ["call"] * 3
+        assert callers(own.learn, *rows(n, 0, weighted)) == ["improve"] * 3
     assert "it runs eagerly" not in caplog.text
 
 
