@@ -104,9 +104,9 @@ def verify(path: Path) -> dict[str, bytes]:
     return data
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The state in one checkpoint. Raises ValueError where it is damaged."""
-    data, held = verify(path), chunks.held(path)
+def read(path: Path, whole: bool = True) -> dict[str, Any]:
+    """The state in one checkpoint. Raises ValueError where it is damaged, in its chunks too if it is needed `whole`."""
+    data, held = verify(path), chunks.held(path, now=whole)
     try:
         return dict(restore(json.loads(data[FILES[1]]), safetensors.torch.load(data[FILES[0]]), held))
     except Exception as error:        # of JSON, of safetensors or of restore: the sha256 fits, so a stranger wrote it
@@ -124,12 +124,15 @@ def count_of(path: Path) -> int:
     return int(path.stem)
 
 
-def newest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
-    """The newest checkpoint that is intact; `say` is told of each one skipped. Raises ResumeError where none is."""
+def newest(folder: Path, say: Callable[[str], None], whole: bool = True) -> tuple[Path, dict[str, Any]]:
+    """The newest checkpoint that is intact, see `read`; `say` is told of each one skipped.
+
+    Raises ResumeError where none is.
+    """
     skipped = []
     for path in found(folder):
         try:
-            state = read(path)
+            state = read(path, whole)
         except (OSError, ValueError) as error:
             skipped.append(f"checkpoint {count_of(path)}: {error}")
             continue

@@ -66,12 +66,23 @@ def verify(path: Path, name: str) -> None:
         raise ValueError(f"damaged, the content of the chunk {path.name} does not match its sha256")
 
 
-def held(checkpoint: Path) -> list[Chunk]:
-    """Those of a checkpoint, each read when it is asked for. Raises ValueError where one is missing or altered."""
-    names = names_of(checkpoint)
-    for name in names:
-        verify(path_of(checkpoint.parent, name), name)
-    return [Chunk(partial(safetensors.torch.load_file, path_of(checkpoint.parent, name)), name) for name in names]
+def held(checkpoint: Path, now: bool) -> list[Chunk]:
+    """Those of a checkpoint, each read when it is asked for; verified `now`, all of them, or when they are read.
+
+    Raises ValueError where one is missing or altered.
+    """
+    paths = {name: path_of(checkpoint.parent, name) for name in names_of(checkpoint)}
+    if now:
+        for name, path in paths.items():
+            verify(path, name)
+    read = safetensors.torch.load_file if now else verified
+    return [Chunk(partial(read, path), name) for name, path in paths.items()]
+
+
+def verified(path: Path) -> dict[str, Tensor]:
+    """Raises ValueError where the file is missing or altered."""
+    verify(path, path.stem)
+    return safetensors.torch.load_file(path)
 
 
 def names_of(checkpoint: Path) -> list[str]:
