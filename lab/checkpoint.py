@@ -23,6 +23,8 @@ from .plain import flatten, restore
 
 SCHEMA = 1
 FILES = ("tensors.safetensors", "tree.json")
+SHARED = ("Only rows of the replay are damaged, in files that checkpoints share: put these back from a copy. The "
+          "weights are intact: lab eval and lab play work")
 
 
 def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
@@ -129,18 +131,20 @@ def newest(folder: Path, say: Callable[[str], None], whole: bool = True) -> tupl
 
     Raises ResumeError where none is.
     """
-    skipped = []
+    skipped, rows = list[str](), True
     for path in found(folder):
         try:
             state = read(path, whole)
         except (OSError, ValueError) as error:
             skipped.append(f"checkpoint {count_of(path)}: {error}")
+            rows = rows and isinstance(error, chunks.Damaged)
             continue
         for line in skipped:
             say(f"{line}; using {count_of(path)}")
         return path, state
     if skipped:
-        raise ResumeError(f"no checkpoint in {folder} is intact: {'; '.join(skipped)}. Nothing was changed.")
+        advice = f". {SHARED}" if rows else ""
+        raise ResumeError(f"no checkpoint in {folder} is intact: {'; '.join(skipped)}{advice}. Nothing was changed.")
     raise ResumeError(f"{folder} holds no checkpoint: the run never reached its first save. Start it again.")
 
 

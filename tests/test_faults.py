@@ -353,7 +353,7 @@ def test_rows_that_are_damaged_stop_a_resume_and_no_evaluation(dqn, lab, monkeyp
         code, out, err = lab(*args)
         assert code == 0 and "dqn at " in out and "chunk" not in out + err, err
     code, _, err = lab("resume=run", "budget.updates=70")
-    assert code == 4 and told(err, "is intact", "content of the chunk", "Nothing was changed")
+    assert code == 4 and told(err, "is intact", "content of the chunk", "put these back", "Nothing was changed")
     assert contents(tmp_path / "run") == before
 
 
