@@ -54,7 +54,7 @@ def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
         replace(part, final)
         sync(folder)
     except (OSError, ValueError) as error:
-        need = sum(map(len, data.values()))
+        need = sum(map(len, data.values())) + chunks.to_come(held)
         shutil.rmtree(part, ignore_errors=True)
         raise disk_error(error, folder, need) from error
     for old in [each for each in found(folder) if each != final][keep - 1:]:

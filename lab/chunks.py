@@ -50,12 +50,16 @@ def write(folder: Path, chunk: Chunk) -> str:
     if size_of(final) != len(body):
         final.parent.mkdir(parents=True, exist_ok=True)
         part = final.with_suffix(".part")
-        with open(part, "wb") as out:
-            out.write(body)
-            out.flush()
-            os.fsync(out.fileno())
-        verify(part, name)
-        os.rename(part, final)
+        try:
+            with open(part, "wb") as out:
+                out.write(body)
+                out.flush()
+                os.fsync(out.fileno())
+            verify(part, name)
+            os.rename(part, final)
+        except (OSError, ValueError):
+            part.unlink(missing_ok=True)      # half a file takes space, which may be what is missing
+            raise
     chunk.name, chunk.size = name, len(body)
     return name
 
@@ -63,6 +67,11 @@ def write(folder: Path, chunk: Chunk) -> str:
 def size_of(path: Path) -> int:
     """Of a file, in bytes; -1 where there is none."""
     return path.stat().st_size if path.exists() else -1
+
+
+def to_come(chunks: Iterable[Chunk]) -> int:
+    """The bytes of those that have no file yet."""
+    return sum(tensor.nbytes for chunk in chunks if not chunk.name for tensor in chunk.read().values())
 
 
 def verify(path: Path, name: str) -> None:
