@@ -259,6 +259,25 @@ def test_stopped_and_killed_from_outside(tmp_path):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc"), reason="looks for processes in /proc")
+@pytest.mark.parametrize("there, more", [(3, 0.3), (5, 0)], ids=["the server imports", "a worker begins"])
+def test_stopped_while_workers_begin_nothing_is_said(there, more, tmp_path):
+    """Processes of the group: itself, a tracker of resources, the server, then the workers."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lab", "+agent=dqn", "env=CartPole", "vector.mode=async", "vector.workers=2",
+         "agent.num_envs=2", "compute.device=cpu"], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        wait_for(lambda: sum(in_group(pid, process.pid) or 0 for pid in os.listdir("/proc") if pid.isdigit()) >= there)
+        time.sleep(more)
+        os.killpg(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+        assert (process.returncode, out) == (130, "") and not list(tmp_path.iterdir())
+    finally:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 HANG = """
 import time
 
