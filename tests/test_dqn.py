@@ -142,6 +142,15 @@ def test_what_cannot_work_is_refused(overrides, text, monkeypatch):
         assemble(composed(["+agent=dqn", *overrides, "compute.device=cpu"]))
 
 
+@pytest.mark.parametrize("agent, size", [
+    ("dqn", 36), ("dqn agent.priority=0.6", 36 + 9), ("r2d2 agent.memory=64", 36 + 2 * 4 * 64 + 4 + 9)])
+def test_memory_has_to_hold_all_that_a_row_takes(agent, size, monkeypatch):
+    """The step, the state of an LSTM and whether it was empty, and the leaf of its priority."""
+    monkeypatch.setattr(lab_dqn.dqn.Compute, "room", lambda self: 1000)
+    with pytest.raises(UsageError, match=f"of {size} bytes each take"):
+        assemble(composed([f"+agent={agent.split()[0]}", *agent.split()[1:], "env=CartPole", "compute.device=cpu"]))
+
+
 class Fork(gym.Env):
     """Four steps to either side; the flag says which end pays 1, the other costs 1. After 20 steps it is over."""
 
