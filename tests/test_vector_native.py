@@ -16,7 +16,7 @@ from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.env_state import Tier
 from lab.envs import Envs
-from lab.errors import EnvError, ResumeError, UsageError
+from lab.errors import EnvError, UsageError
 from lab.native import NativeEnvs
 from lab.spaces import About, about
 from lab.streams import Steps
@@ -218,13 +218,15 @@ def test_what_cannot_be_brought_back_begins_anew(tmp_path, caplog):
     assert third.lost == [] and torch.equal(third.collect(zeros, 5)["reward"], other.collect(zeros, 5)["reward"])
 
 
-def test_states_of_another_mode_are_refused(tmp_path):
-    state = on_disk(native(), tmp_path)
-    single = Envs(lambda: gym.make("CartPole-v1"), 2, COMPUTE)
-    with pytest.raises(ValueError, match=r"vector\.mode=native"):
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("tier", [Tier.EXACT, Tier.BOUNDARY])
+def test_states_of_another_mode_are_refused(n, tier, tmp_path):
+    state = on_disk(native(n=n), tmp_path)
+    single = Envs(lambda: gym.make("CartPole-v1"), n, COMPUTE, tier=tier)
+    with pytest.raises(ValueError, match=r"vector\.mode=native, the other not: leave vector\.mode as it was"):
         single.load_state_dict(state)
-    with pytest.raises((ValueError, ResumeError)):
-        native().load_state_dict(on_disk(single, tmp_path))
+    with pytest.raises(ValueError, match=r"vector\.mode=native, the other not"):
+        native(n=n).load_state_dict(on_disk(single, tmp_path))
 
 
 class Wrong(Counting):
