@@ -78,6 +78,8 @@ def test_an_imported_run_goes_on_and_its_zip_knows_how_far(command, lab, tmp_pat
     assert command("import", "theirs.zip", "env=CartPole", "budget.steps=100", *QUICK)[0] == 0
     run = run_folder(tmp_path)
     assert lab(f"resume={run}")[0] == 0
+    recorded = json.loads((run / "run.json").read_text())["versions"]
+    assert (recorded["stable-baselines3"], "ale-py" in recorded) == (sb3.__version__, False)
     assert command("export", run, "ours.zip")[0] == 0
     ours = sb3.DQN.load("ours.zip", device="cpu", env=gym.make(CART))
     assert ours.num_timesteps == 100 and ours.exploration_rate == 0.05
