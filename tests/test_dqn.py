@@ -117,6 +117,7 @@ def test_epsilon_falls_in_a_straight_line(count, epsilon):
                   epsilon_steps=1000)
     actions = dqn.act(torch.ones(40_000, 2), count)
     share = (actions != 2).float().mean().item()
+    assert dqn.logged(count) == {"explore/epsilon": pytest.approx(epsilon)}
     assert share == pytest.approx(0.75 * epsilon, abs=0.01)                  # four deviations
     others = torch.bincount(actions, minlength=4)[[0, 1, 3]] / 40_000
     assert others.tolist() == pytest.approx([epsilon / 4] * 3, abs=0.01)
@@ -124,6 +125,7 @@ def test_epsilon_falls_in_a_straight_line(count, epsilon):
 
 def test_without_exploration_it_is_greedy_and_each_copy_has_a_coin_of_its_own():
     dqn = learner(epsilon_start=0.0, epsilon_end=0.0)
+    assert dqn.logged(100) == {}
     assert dqn.act(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 0).tolist() == dqn.greedy(torch.eye(2)).tolist() == [0, 1]
     actions = learner(epsilon_end=0.5, epsilon_steps=1).act(torch.tensor([[1.0, 0.0]] * 50), 1)
     assert 0 < actions.sum() < 50
