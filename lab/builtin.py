@@ -135,7 +135,7 @@ class RMSprop(OptimizerConfig):
 @hookimpl
 def lab_envs() -> list[Env]:
     return [Env("gym", Gym, "lab.gymnasium_envs:build", "lab.gymnasium_envs:build_vector"),
-            Env("Atari", Atari, "lab.atari:build", "lab.atari_vector:build")]
+            Env("Atari", Atari, "lab.atari:build", "lab.atari_vector:build", packages=("ale-py",))]
 
 
 @hookimpl

@@ -23,6 +23,8 @@ from .plain import flatten, restore
 
 SCHEMA = 1
 FILES = ("tensors.safetensors", "tree.json")
+SHARED = ("Only rows of the replay are damaged, in files that checkpoints share: put these back from a copy. The "
+          "weights are intact: lab eval and lab play work")
 
 
 def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
@@ -52,7 +54,7 @@ def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
         replace(part, final)
         sync(folder)
     except (OSError, ValueError) as error:
-        need = sum(map(len, data.values()))
+        need = sum(map(len, data.values())) + chunks.to_come(held)
         shutil.rmtree(part, ignore_errors=True)
         raise disk_error(error, folder, need) from error
     for old in [each for each in found(folder) if each != final][keep - 1:]:
@@ -104,9 +106,9 @@ def verify(path: Path) -> dict[str, bytes]:
     return data
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The state in one checkpoint. Raises ValueError where it is damaged."""
-    data, held = verify(path), chunks.held(path)
+def read(path: Path, whole: bool = True) -> dict[str, Any]:
+    """The state in one checkpoint. Raises ValueError where it is damaged, in its chunks too if it is needed `whole`."""
+    data, held = verify(path), chunks.held(path, now=whole)
     try:
         return dict(restore(json.loads(data[FILES[1]]), safetensors.torch.load(data[FILES[0]]), held))
     except Exception as error:        # of JSON, of safetensors or of restore: the sha256 fits, so a stranger wrote it
@@ -124,20 +126,25 @@ def count_of(path: Path) -> int:
     return int(path.stem)
 
 
-def newest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
-    """The newest checkpoint that is intact; `say` is told of each one skipped. Raises ResumeError where none is."""
-    skipped = []
+def newest(folder: Path, say: Callable[[str], None], whole: bool = True) -> tuple[Path, dict[str, Any]]:
+    """The newest checkpoint that is intact, see `read`; `say` is told of each one skipped.
+
+    Raises ResumeError where none is.
+    """
+    skipped, rows = list[str](), True
     for path in found(folder):
         try:
-            state = read(path)
+            state = read(path, whole)
         except (OSError, ValueError) as error:
             skipped.append(f"checkpoint {count_of(path)}: {error}")
+            rows = rows and isinstance(error, chunks.Damaged)
             continue
         for line in skipped:
             say(f"{line}; using {count_of(path)}")
         return path, state
     if skipped:
-        raise ResumeError(f"no checkpoint in {folder} is intact: {'; '.join(skipped)}. Nothing was changed.")
+        advice = f". {SHARED}" if rows else ""
+        raise ResumeError(f"no checkpoint in {folder} is intact: {'; '.join(skipped)}{advice}. Nothing was changed.")
     raise ResumeError(f"{folder} holds no checkpoint: the run never reached its first save. Start it again.")
 
 

@@ -19,11 +19,15 @@ NAME = re.compile(r"[0-9a-f]{64}")
 FOLDER = "chunks"
 
 
-class Chunk:
-    """`read` gives its tensors; `name` is the sha256 of its file once there is one."""
+class Damaged(ValueError):
+    """A chunk is missing or altered, and with it every checkpoint that holds it."""
 
-    def __init__(self, read: Callable[[], dict[str, Tensor]], name: str = ""):
-        self.read, self.name = read, name
+
+class Chunk:
+    """`read` gives its tensors; `name` is the sha256 of its file, and `size` its bytes, once there is one."""
+
+    def __init__(self, read: Callable[[], dict[str, Tensor]], name: str = "", size: int = 0):
+        self.read, self.name, self.size = read, name, size
 
     def __deepcopy__(self, memo: object) -> "Chunk":
         return self               # what never changes needs no copy
@@ -34,44 +38,72 @@ def path_of(folder: Path, name: str) -> Path:
 
 
 def write(folder: Path, chunk: Chunk) -> str:
-    """Its name, under which it stands in `folder` from now on. Raises OSError, and ValueError for a disk that errs."""
-    if chunk.name and path_of(folder, chunk.name).exists():
+    """Its name, under which it stands in `folder` from now on. Raises OSError, and ValueError for a disk that errs.
+
+    A file that is there already is taken for it where it has the right size, and else written anew.
+    """
+    if chunk.name and size_of(path_of(folder, chunk.name)) == chunk.size:
         return chunk.name
     body = safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in chunk.read().items()})
     name = sha256(body).hexdigest()
     final = path_of(folder, name)
-    if not final.exists():
+    if size_of(final) != len(body):
         final.parent.mkdir(parents=True, exist_ok=True)
         part = final.with_suffix(".part")
-        with open(part, "wb") as out:
-            out.write(body)
-            out.flush()
-            os.fsync(out.fileno())
-        verify(part, name)
-        os.rename(part, final)
-    chunk.name = name
+        try:
+            with open(part, "wb") as out:
+                out.write(body)
+                out.flush()
+                os.fsync(out.fileno())
+            verify(part, name)
+            os.rename(part, final)
+        except (OSError, ValueError):
+            part.unlink(missing_ok=True)      # half a file takes space, which may be what is missing
+            raise
+    chunk.name, chunk.size = name, len(body)
     return name
 
 
+def size_of(path: Path) -> int:
+    """Of a file, in bytes; -1 where there is none."""
+    return path.stat().st_size if path.exists() else -1
+
+
+def to_come(chunks: Iterable[Chunk]) -> int:
+    """The bytes of those that have no file yet."""
+    return sum(tensor.nbytes for chunk in chunks if not chunk.name for tensor in chunk.read().values())
+
+
 def verify(path: Path, name: str) -> None:
-    """Raises ValueError, saying what is wrong, where the file is missing or altered."""
+    """Raises Damaged, saying what is wrong, where the file is missing or altered."""
     try:
         with open(path, "rb") as body:
             digest = sha256()
             while block := body.read(2**22):
                 digest.update(block)
     except FileNotFoundError:
-        raise ValueError(f"incomplete, the chunk {path.name} is missing") from None
+        raise Damaged(f"incomplete, the chunk {path.name} is missing") from None
     if digest.hexdigest() != name:
-        raise ValueError(f"damaged, the content of the chunk {path.name} does not match its sha256")
+        raise Damaged(f"damaged, the content of the chunk {path.name} does not match its sha256")
 
 
-def held(checkpoint: Path) -> list[Chunk]:
-    """Those of a checkpoint, each read when it is asked for. Raises ValueError where one is missing or altered."""
-    names = names_of(checkpoint)
-    for name in names:
-        verify(path_of(checkpoint.parent, name), name)
-    return [Chunk(partial(safetensors.torch.load_file, path_of(checkpoint.parent, name)), name) for name in names]
+def held(checkpoint: Path, now: bool) -> list[Chunk]:
+    """Those of a checkpoint, each read when it is asked for; verified `now`, all of them, or when they are read.
+
+    Raises Damaged where one is missing or altered, ValueError where the manifest is damaged.
+    """
+    paths = {name: path_of(checkpoint.parent, name) for name in names_of(checkpoint)}
+    if now:
+        for name, path in paths.items():
+            verify(path, name)
+    read = safetensors.torch.load_file if now else verified
+    return [Chunk(partial(read, path), name, size_of(path)) for name, path in paths.items()]
+
+
+def verified(path: Path) -> dict[str, Tensor]:
+    """Raises Damaged where the file is missing or altered."""
+    verify(path, path.stem)
+    return safetensors.torch.load_file(path)
 
 
 def names_of(checkpoint: Path) -> list[str]:

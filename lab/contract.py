@@ -43,6 +43,10 @@ class Learner(Saved):
         """Improve once. The names of the metrics are the same at every update."""
         raise NotImplementedError
 
+    def logged(self, count: int) -> dict[str, float]:
+        """What there is to log beside the updates, when the stream is at `count`; asked for once per log."""
+        return {}
+
 
 class Stream(Saved):
     """An endless source of batches that knows how much of the world it has consumed."""

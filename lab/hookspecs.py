@@ -27,6 +27,7 @@ class Entry:
     name: str                     # the `name` in its YAML; its schema is /schema/<group>/<name>
     config: type                  # a dataclass with a field `name`: types, defaults, units
     build: str                    # "module:function", imported only when chosen
+    packages: tuple[str, ...] = field(default=(), kw_only=True)      # distributions whose versions a run records
 
 
 @dataclass(frozen=True)

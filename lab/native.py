@@ -36,6 +36,8 @@ class NativeEnvs(Envs):
     UsageError where its reset or its first step breaks its own spaces, or where single environments have others.
     """
 
+    as_one = True
+
     def __init__(self, make: MakeVector, n: int, compute: Compute, of: About, name: str = "train"):
         self.prepare(of, n, compute, name)
         self.returns, self.lengths, self.episodes = np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -117,10 +119,6 @@ class NativeEnvs(Envs):
             self.ended(i)
         self.begin()
         return list(range(self.n))
-
-    @property
-    def logs(self) -> int:
-        return 1
 
     def describe(self) -> list[str]:
         seeds = "each episode from its own seed" if self.envs[0].masked else "only the first episodes seeded"

@@ -129,6 +129,8 @@ def check_entry(entry: Entry) -> None:
         raise PluginError(f"{label}: a name is 1 to 64 letters, digits, '_', '.' or '-', the first a letter or digit")
     if not (isinstance(entry.build, str) and BUILD.fullmatch(entry.build)):
         raise PluginError(f"{label}: build must be a string 'module:function', got {entry.build!r:.80}")
+    if not (isinstance(entry.packages, tuple) and all(isinstance(each, str) for each in entry.packages)):
+        raise PluginError(f"{label}: packages must be a tuple of distributions, got {entry.packages!r:.80}")
     vector = getattr(entry, "build_vector", "")
     if vector and not (isinstance(vector, str) and BUILD.fullmatch(vector)):
         raise PluginError(f"{label}: build_vector must be a string 'module:function', got {vector!r:.80}")

@@ -13,6 +13,7 @@ from .replay import Replay, Ring, Sampling
 from .state import Saved
 
 WIDTH = 64
+LEAF = 9                          # bytes that a row takes in the tree: 8, and its share of the nodes above
 
 
 class SumTree(Saved):

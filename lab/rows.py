@@ -112,6 +112,7 @@ class Rows(Saved):
             rows = chunk.read()
             sizes.add(length(rows))
             self.write(at, rows)
+            self.chunks[at] = Chunk(partial(self.read, at, at + length(rows)), chunk.name, chunk.size)
         begin = min([begin, *self.chunks]) - length(self.head)
         self.write(begin, self.head)
         self.first, self.head, self.tail = max(begin, self.pushed - self.capacity), {}, {}

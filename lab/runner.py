@@ -141,7 +141,8 @@ class Runner:
         count, seconds = self.logged
         self.logged = (self.stream.count, now)
         rate = (self.stream.count - count) / max(now - seconds, 1e-9)
-        self.write({**metrics, **self.stream.metrics(), f"time/{self.stream.unit}_per_s": rate})
+        told = {**self.learner.logged(self.stream.count), **self.stream.metrics()}
+        self.write({**metrics, **told, f"time/{self.stream.unit}_per_s": rate})
 
     def evaluate(self, evaluators: Mapping[str, Evaluator]) -> None:
         """Whatever an evaluator draws or computes, training never notices."""

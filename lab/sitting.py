@@ -1,19 +1,17 @@
 """One stretch of training in one run folder, from a start or a resume to its end."""
 
 import logging
-import platform
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from . import __version__, checkpoint, folder, signals
+from . import checkpoint, folder, signals
 from .assembly import Assembled, budget_of
 from .config import plain_of, world_name
 from .errors import DiskError, Diverged, LabError
@@ -24,7 +22,7 @@ from .run_folder import RunFolder
 from .runner import Periods, Runner
 from .screen import SCREEN
 from .sinks import Guarded, TensorBoard
-from .version import git_commit
+from .version import git_commit, plugins, versions
 
 LOG = logging.getLogger("lab")
 
@@ -162,21 +160,11 @@ class Sitting:
         """run.json"""
         runner = self.runner
         return {"status": self.status, "agent": self.cfg.agent.name, "world": world_name(self.cfg),
-                "seed": self.cfg.seed, "plugins": plugins(), "versions": versions(),
+                "seed": self.cfg.seed, "plugins": plugins(), "versions": versions(self.cfg),
                 "git": git_commit(), **self.process,
                 "sittings": [*self.old.get("sittings", []), self.made.compute.describe()],
                 "count": self.stream.count, "updates": runner.updates, "seconds": round(runner.seconds, 3),
                 "final": {name: folder.finite(value) for name, value in runner.final.items()}}
-
-
-def plugins() -> dict[str, str]:
-    """Each with its distribution and version."""
-    return {found.name: f"{found.dist} {found.version}" for found in host().plugins}
-
-
-def versions() -> dict[str, str]:
-    packages = {name: metadata.version(name) for name in ("torch", "gymnasium", "numpy", "hydra-core")}
-    return {"lab": __version__, "python": platform.python_version(), **packages}
 
 
 class log_file:

@@ -3,8 +3,9 @@
 import multiprocessing
 import signal
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -35,11 +36,15 @@ class Team:
         return len(self.pipes)
 
     def hire(self, job: Job) -> None:
-        """Raises UsageError where the environment cannot be sent to another process."""
+        """Raises UsageError where the environment cannot be sent to another process.
+
+        Ctrl-C reaches the whole group; what a process does before it runs our code is to import, with a traceback.
+        """
         mine, theirs = context().Pipe()
         process = context().Process(target=work, args=(job, theirs), name=f"lab-worker-{job.number}", daemon=True)
         try:
-            process.start()
+            with held_back(signal.SIGINT):
+                process.start()
         except Exception as error:
             mine.close()
             raise UsageError(f"{self.id} cannot be sent to a worker process ({type(error).__name__}: {error}); "
@@ -96,6 +101,17 @@ class Team:
         if failed:
             raise failed[0]
         return found
+
+
+@contextmanager
+def held_back(number: signal.Signals) -> Iterator[None]:
+    """A signal that comes meanwhile is seen afterwards; processes that begin meanwhile never see it."""
+    resource_tracker.ensure_running()         # it lets signals through when it begins
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def ended(pipes: list[Connection], processes: list[Any]) -> None:

@@ -12,7 +12,8 @@ from .config import LabConfig, world_name
 from .errors import DiskError, ResumeError
 from .run_folder import RunFolder
 from .saved_config import changed, load_config
-from .sitting import Sitting, plugins, versions
+from .sitting import Sitting
+from .version import plugins, versions
 
 
 def start(cfg: LabConfig, by_hand: str | None) -> int:
@@ -56,7 +57,7 @@ def resume(path: Path, overrides: Sequence[str]) -> int:
             raise ResumeError(f"{at} was made by {maker}, this run says {cfg.agent.name}")
         made = assemble(cfg)
         other = changes({**last, **run.get("versions", {}), **run.get("plugins", {})},
-                        {**made.compute.describe(), **versions(), **plugins()})
+                        {**made.compute.describe(), **versions(cfg), **plugins()})
         return Sitting(made, record, [*skipped, *other]).run(state).code
 
 

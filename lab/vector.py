@@ -22,6 +22,7 @@ class Vector(Saved):
 
     recorder: Any                 # brings them back
     envs: list[Any]
+    as_one = False                # one object holds all copies, and their numbers of episodes are one array
     first, total = 0, 0           # where these are some of `total` copies: the number of the first
 
     def prepare(self, of: About, n: int, compute: Compute, name: str) -> None:
@@ -99,18 +100,14 @@ class Vector(Saved):
         """
         if (n := len(state["episodes"])) != self.n:
             raise ValueError(f"it holds {n} environments and this run has {self.n}")
-        if len(state["recorder"].get("actions", range(self.logs))) != self.logs:
-            raise ValueError("one of the checkpoint and this run has vector.mode=native, the other not")
+        if isinstance(state["episodes"], np.ndarray) != self.as_one:
+            raise ValueError("one of the checkpoint and this run has vector.mode=native, the other not: leave "
+                             "vector.mode as it was")
         if ("normalizer" in state) != (self.normalizer is not None):
             raise ValueError("one of the checkpoint and this run has normalised observations or rewards, the other not")
         if self.normalizer:
             self.normalizer.load_state_dict(state["normalizer"])
         return {name: value for name, value in state.items() if name not in ("normalizer", "generators")}
-
-    @property
-    def logs(self) -> int:
-        """Objects that are followed, each with its log of actions."""
-        return self.n
 
     def say_lost(self, level: Tier) -> None:
         if self.lost:

@@ -145,7 +145,14 @@ class World:
         Raises UsageError where they do not fit.
         """
         before, shape = reading(space)
-        return nn.Sequential(*before, self.model(shape, outputs)).to(self.compute.device)
+        try:
+            return nn.Sequential(*before, self.model(shape, outputs)).to(self.compute.device)
+        except TypeError as error:
+            if outputs is not None:
+                raise
+            raise UsageError(f"{self.cfg.agent.name} needs the features of a network, for which the build of a model "
+                             f"takes outputs=None and leaves its last layer out; that of model={self.cfg.model.name} "
+                             f"raised TypeError: {error}. Use another model, such as model=auto") from error
 
     def optimizer(self, parameters: Iterable[Tensor]) -> Optimizer:
         """The chosen optimizer with its schedule, fused where torch can. Raises UsageError where none was chosen."""

@@ -116,6 +116,7 @@ def test_epsilon_falls_in_a_straight_line(count, epsilon):
                   epsilon_steps=1000)
     actions = dqn.act(torch.ones(40_000, 2), count)
     share = (actions != 2).float().mean().item()
+    assert dqn.logged(count) == {"explore/epsilon": pytest.approx(epsilon)}
     assert share == pytest.approx(0.75 * epsilon, abs=0.01)                  # four deviations
     others = torch.bincount(actions, minlength=4)[[0, 1, 3]] / 40_000
     assert others.tolist() == pytest.approx([epsilon / 4] * 3, abs=0.01)
@@ -123,6 +124,7 @@ def test_epsilon_falls_in_a_straight_line(count, epsilon):
 
 def test_without_exploration_it_is_greedy_and_each_copy_has_a_coin_of_its_own():
     dqn = learner(epsilon_start=0.0, epsilon_end=0.0)
+    assert dqn.logged(100) == {}
     assert dqn.act(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 0).tolist() == dqn.greedy(torch.eye(2)).tolist() == [0, 1]
     actions = learner(epsilon_end=0.5, epsilon_steps=1).act(torch.tensor([[1.0, 0.0]] * 50), 1)
     assert 0 < actions.sum() < 50
@@ -139,6 +141,15 @@ def test_what_cannot_work_is_refused(overrides, text, monkeypatch):
     overrides = [each.replace("1e9", "1000000000") for each in overrides]
     with pytest.raises(UsageError, match=text):
         assemble(composed(["+agent=dqn", *overrides, "compute.device=cpu"]))
+
+
+@pytest.mark.parametrize("agent, size", [
+    ("dqn", 36), ("dqn agent.priority=0.6", 36 + 9), ("r2d2 agent.memory=64", 36 + 2 * 4 * 64 + 4 + 9)])
+def test_memory_has_to_hold_all_that_a_row_takes(agent, size, monkeypatch):
+    """The step, the state of an LSTM and whether it was empty, and the leaf of its priority."""
+    monkeypatch.setattr(lab_dqn.dqn.Compute, "room", lambda self: 1000)
+    with pytest.raises(UsageError, match=f"of {size} bytes each take"):
+        assemble(composed([f"+agent={agent.split()[0]}", *agent.split()[1:], "env=CartPole", "compute.device=cpu"]))
 
 
 class Fork(gym.Env):

@@ -13,7 +13,7 @@ import torch
 
 import lab_dqn.build
 import lab_dqn.dqn
-from lab import checkpoint, run_folder
+from lab import checkpoint, rows, run_folder
 from lab.testing.envs import TinyBox
 
 DQN, CARTPOLE = "+agent=dqn", "env=CartPole"
@@ -339,6 +339,22 @@ def test_refused_resumes_change_nothing(run, lab, tmp_path):
     code, _, err = lab("resume=run", "budget.updates=70")
     assert code == 4 and told(err, "is intact: checkpoint ", "Nothing was changed") and contents(run) == before
     assert err.count("damaged, the content of tree.json") == len(kept(run))
+
+
+def test_rows_that_are_damaged_stop_a_resume_and_no_evaluation(dqn, lab, monkeypatch, tmp_path):
+    """Evaluation needs the weights alone; a resume needs the buffer, and finds out before it changes anything."""
+    monkeypatch.setattr(rows, "CHUNK", 1000)
+    assert dqn(*SMALL)[0] == 0
+    newest = checkpoint.found(tmp_path / "run" / "checkpoints")[0]
+    for chunk in (newest.parent / "chunks").iterdir():
+        chunk.write_bytes(b"x")
+    before = contents(tmp_path / "run")
+    for args in (("eval", "run", "--episodes", 1), ("eval", newest, "--episodes", 1)):
+        code, out, err = lab(*args)
+        assert code == 0 and "dqn at " in out and "chunk" not in out + err, err
+    code, _, err = lab("resume=run", "budget.updates=70")
+    assert code == 4 and told(err, "is intact", "content of the chunk", "put these back", "Nothing was changed")
+    assert contents(tmp_path / "run") == before
 
 
 def test_a_checkpoint_of_another_agent(run, lab):

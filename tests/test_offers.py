@@ -61,6 +61,7 @@ BROKEN = {
     "tuned no field": (tuned("{'CartPole-v1': {'agent.l_r': 1}}"), "Did you mean 'lr'?"),
     "tuned too deep": (tuned("{'default': {'agent.lr.x': 1}}"), "'agent.lr.x' is no field"),
     "learns from": (agents('Agent("new", Config, "a:b", learns_from="envs")'), "'env' or 'data', got 'envs'"),
+    "packages a string": (agents('Agent("new", Config, "a:b", packages="torch")'), "of distributions, got 'torch'"),
     "small a string": (agents('Agent("new", Config, "a:b", small=("agent.lr=1"))'), "tuple of overrides"),
 }
 

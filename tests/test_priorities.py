@@ -25,6 +25,10 @@ def slow_find(values, mass):
     return None
 
 
+def test_a_leaf_takes_its_bytes():
+    assert 0.9 < sum(level.nbytes for level in SumTree(100_000, CPU).levels) / 100_000 / priorities.LEAF <= 1
+
+
 @pytest.mark.parametrize("capacity, width", [(5, 64), (64, 64), (65, 64), (300, 4), (5000, 64)])
 def test_a_mass_is_found_where_a_plain_list_finds_it(capacity, width, monkeypatch):
     monkeypatch.setattr(priorities, "WIDTH", width)

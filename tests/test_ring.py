@@ -1,5 +1,8 @@
 """The buffer: the newest rows, every observation once, stacks put together by index, what a checkpoint writes."""
 
+import errno
+import os
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from test_envs import Shown, envs_of
 
 from lab import checkpoint, rows
 from lab.chunks import FOLDER
+from lab.errors import DiskError, ResumeError
 from lab.replay import Ring, row_bytes
 from lab.rows import Finals
 from lab.state import pack
@@ -220,6 +224,59 @@ def test_a_chunk_that_is_damaged_is_noticed_and_the_checkpoint_before_is_used(ha
     harm(next(iter(set((tmp_path / FOLDER).glob("*")) - old)))
     path, _ = checkpoint.newest(tmp_path, said.append)
     assert path.name == f"{1:012}" and text in said[0]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x")])
+def test_a_chunk_that_was_lost_or_cut_is_written_anew(harm, resumed, tmp_path, small_chunks):
+    """Its rows are still in memory, also those that a resume has read."""
+    buffer = Ring(80, CPU)
+    buffer.push(steps(0, 20))
+    checkpoint.write(tmp_path, 1, buffer.state_dict(), 2)
+    if resumed:
+        state = checkpoint.newest(tmp_path, print)[1]
+        buffer = Ring(80, CPU)
+        buffer.load_state_dict(state)
+    before = written(tmp_path / FOLDER)
+    for path in list(before)[:2]:
+        harm(path)
+    checkpoint.write(tmp_path, 2, buffer.state_dict(), 2)
+    after = written(tmp_path / FOLDER)
+    assert before.keys() == after.keys() and sum(before[path] == after[path] for path in before) == len(before) - 2
+    buffer.load_state_dict(checkpoint.newest(tmp_path, pytest.fail)[1])
+    assert held(buffer) == list(range(20))
+
+
+def test_a_full_disk_is_told_what_the_rows_take(tmp_path, monkeypatch):
+    """7.2 MB of rows in 20 chunks, the third of which does not fit: 18 are still to come."""
+    monkeypatch.setattr(rows, "CHUNK", 10_000 * ROW)
+    buffer, real, calls = Ring(200_000, CPU), os.fsync, []
+
+    def fsync(handle):
+        calls.append(handle)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    buffer.push(steps(0, 200_000))
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(DiskError, match=r"needed 6\.5 MB"):
+        checkpoint.write(tmp_path, 1, buffer.state_dict(), 2)
+    assert len(list((tmp_path / FOLDER).iterdir())) == 2, "half a file is not kept"
+
+
+def test_where_only_chunks_are_damaged_it_says_so(tmp_path, small_chunks):
+    buffer = Ring(80, CPU)
+    buffer.push(steps(0, 20))
+    for count in (1, 2):
+        checkpoint.write(tmp_path, count, buffer.state_dict(), 2)
+    next((tmp_path / FOLDER).iterdir()).unlink()
+    with pytest.raises(ResumeError, match=r"the chunk .* is missing; .* put these back from a copy. The weights are"):
+        checkpoint.newest(tmp_path, print)
+    (checkpoint.found(tmp_path)[0] / "tree.json").unlink()
+    with pytest.raises(ResumeError) as error:
+        checkpoint.newest(tmp_path, print)
+    assert "put these back" not in str(error.value)
 
 
 def test_an_end_that_is_put_into_a_chunk_is_saved_with_it(tmp_path, small_chunks):

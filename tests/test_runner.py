@@ -35,6 +35,9 @@ class Walk(Learner):
         loss = self.place.sum() if self.done != self.fail_at else torch.tensor(float("nan"))
         return {"loss/x": loss, "place/y": self.place[1]}
 
+    def logged(self, count):
+        return {"explore/left": 1.0 / count}
+
 
 class Drift(Stream):
     """Three steps a batch; `long` of them before the first one, with a look at the flags between them."""
@@ -185,6 +188,12 @@ def test_a_whole_number_of_windows_has_no_window_without_values_at_the_end():
     at, record = toy((6, NEVER, NEVER))
     at.run(Budget(steps=12))
     assert [(count, values["episode/count"]) for _, count, _, values in record.lines()] == [(6, 2), (12, 2)]
+
+
+def test_a_learner_is_asked_once_per_log():
+    at, record = toy((6, NEVER, NEVER))
+    at.run(Budget(steps=12))
+    assert [values["explore/left"] for _, _, _, values in record.lines()] == [1 / 6, 1 / 12]
 
 
 def test_at_the_end_the_closing_evaluators_too():

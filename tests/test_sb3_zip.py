@@ -20,6 +20,7 @@ from lab import checkpoint
 from lab.commands.runs import trained
 from lab.errors import UsageError
 from lab_sb3.__main__ import main
+from lab_sb3.limits import network
 from lab_sb3.zips import agent_of, fill, policy_kwargs, read_data
 
 NETWORK = {"net_arch": [8], "activation_fn": torch.nn.ELU}
@@ -77,6 +78,8 @@ def test_an_imported_run_goes_on_and_its_zip_knows_how_far(command, lab, tmp_pat
     assert command("import", "theirs.zip", "env=CartPole", "budget.steps=100", *QUICK)[0] == 0
     run = run_folder(tmp_path)
     assert lab(f"resume={run}")[0] == 0
+    recorded = json.loads((run / "run.json").read_text())["versions"]
+    assert (recorded["stable-baselines3"], "ale-py" in recorded) == (sb3.__version__, False)
     assert command("export", run, "ours.zip")[0] == 0
     ours = sb3.DQN.load("ours.zip", device="cpu", env=gym.make(CART))
     assert ours.num_timesteps == 100 and ours.exploration_rate == 0.05
@@ -231,3 +234,28 @@ def test_a_run_of_another_agent_is_not_exported(command, lab, tmp_path):
 def test_kwargs_that_are_no_mapping_are_damage(kwargs):
     with pytest.raises(UsageError, match=r"damaged: its policy_kwargs are .* no mapping"):
         policy_kwargs("ppo.zip", {"policy_kwargs": kwargs})
+
+
+@pytest.mark.parametrize("agent, kwargs, says", [
+    ("ppo", {"net_arch": "abc"}, "net_arch is 'abc'; expected a list"), ("ppo", {"net_arch": [0]}, "net_arch is [0]"),
+    ("ppo", {"net_arch": [8, -3]}, "widths from 1 to"), ("ppo", {"net_arch": [1.5]}, "net_arch is [1.5]"),
+    ("ppo", {"features_extractor_kwargs": {"features_dim": 10**9}}, "features_dim is 1000000000"),
+    ("sac", {"net_arch": [True]}, "net_arch is [True]"),
+    ("sac", {"net_arch": {"pi": [8], "qf": 8}}, "net_arch.qf is 8"),
+    ("ppo", {"net_arch": [3_000_000]}, "net_arch is [3000000]"), ("ppo", {"net_arch": [8] * 101}, "at most 100 widths"),
+    ("ppo", {"net_arch": [100_000] * 2}, "a network of 10,000,100,000 weights; at most 100,000,000"),
+    ("sac", {"n_critics": 10**9}, "n_critics is 1000000000"), ("sac", {"n_critics": "2"}, "n_critics is '2'"),
+    ("sac", {"net_arch": [5000] * 3, "n_critics": 3}, "a network of 150,015,000 weights")])
+def test_networks_that_cannot_be_are_refused_before_they_are_made(agent, kwargs, says, command, tmp_path, monkeypatch):
+    model(agent).save("good.zip")
+    with_data("good.zip", "bad.zip", policy_kwargs=kwargs)
+    monkeypatch.setattr(KINDS[agent], "_setup_model", lambda self: pytest.fail("it is made"))
+    code, said = command("import", "bad.zip", f"env={'CartPole' if agent == 'ppo' else 'Pendulum'}", *QUICK)
+    assert code == 2 and says in said and said.count("\n") == 1 and not (tmp_path / "runs").exists()
+
+
+def test_the_form_of_net_arch_in_old_files_is_read():
+    """A list that holds one mapping, for which Stable-Baselines3 warns."""
+    network({"net_arch": [{"pi": [8], "vf": [8]}]})
+    with pytest.raises(UsageError, match=r"net_arch.vf is \[0\]"):
+        network({"net_arch": [{"pi": [8], "vf": [0]}]})

@@ -38,6 +38,13 @@ class Strict:
 class Box:
     name: str = "box"
 
+@dataclass
+class Flat:
+    name: str = "flat"
+
+@hookimpl
+def lab_models(): return [Model("flat", Flat, "plug_build:flat")]
+
 @hookimpl
 def lab_envs(): return [Env("box", Box, "plug_build:box")]
 
@@ -104,6 +111,9 @@ def strict(cfg, world):
 def nothing(cfg, world):
     return None
 
+def flat(cfg, shape, outputs):
+    return torch.nn.Linear(shape[0], outputs)
+
 class Lines(Sink):
     def __init__(self, path):
         self.path = path
@@ -152,6 +162,8 @@ def test_an_agent_without_a_file_is_a_choice_like_any_other(outside, tmp_path):
 @pytest.mark.parametrize("args, code, text", [
     (["+agent=nothing"], 1, "the build of the agent nothing returned None, not a lab.contract.Experiment"),
     (["+agent=broken"], 2, "cannot be loaded: plug_broken raised RuntimeError: no licence"),
+    (["+agent=dqn", "model=flat", "agent.dueling=true"], 2,
+     "takes outputs=None and leaves its last layer out; that of model=flat raised TypeError: empty()"),
     (["+agent=typo"], 2, "the agent typo tunes model.hiden, which no model has: a mistake in its plugin. Did you mean"),
     (["+agent=count", "log.sinks=[line]"], 2, "There is no sink named 'line'. Did you mean 'lines'?"),
     (["+agent=count", "log.sinks=[{name:lines,fil:x}]"], 2, "unknown key sink.fil. Did you mean 'file'?"),

@@ -15,7 +15,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from lab import checkpoint
+from lab import asynchronous, checkpoint
 from lab.asynchronous import AsyncEnvs
 from lab.builtin import Gym
 from lab.compute import Compute
@@ -23,6 +23,7 @@ from lab.config import ComputeConfig
 from lab.env_state import Tier
 from lab.envs import Envs
 from lab.errors import EnvError, UsageError
+from lab.replay import Ring
 from lab.spaces import about
 from lab.testing import checks, maker
 from lab.testing.envs import TinyBox
@@ -79,11 +80,56 @@ def test_row_for_row_as_one_process_and_so_when_resumed(name, tmp_path, caplog):
         envs.close()
 
 
-def test_an_agent_learns_what_it_learns_in_one_process_killed_and_resumed(tmp_path):
-    make = maker("dqn", "vector.mode=async", "vector.workers=2")
-    whole, (single, log) = (checks.undisturbed(each, tmp_path / str(i)) for i, each in enumerate((make, maker("dqn"))))
+@pytest.mark.parametrize("agent", ["dqn", "r2d2"])
+def test_an_agent_learns_what_it_learns_in_one_process_killed_and_resumed(agent, tmp_path):
+    """With a memory of each episode too."""
+    plain, make = maker(agent), maker(agent, "vector.mode=async", "vector.workers=2")
+    whole, (single, log) = (checks.undisturbed(each, tmp_path / str(i)) for i, each in enumerate((make, plain)))
     checks.resumes_at(57, whole, make, tmp_path / "killed")
     assert not checks.differences(whole[0].learner.state_dict(), single.learner.state_dict()) and whole[1] == log
+
+
+class Film(TinyBox):
+    """Three pictures [3, 2, 2], newest last."""
+
+    metadata = {**TinyBox.metadata, "frame_stack": (3, "zero")}
+    observation_space = spaces.Box(0, 255, (3, 2, 2), np.uint8)
+
+    def stacked(self, obs):
+        picture = np.full((1, 2, 2), 1 + int(100 * abs(float(obs[0]))) % 200, np.uint8)
+        self.film = np.concatenate([self.film[1:], picture])
+        return self.film.copy()
+
+    def reset(self, *, seed=None, options=None):
+        self.film = np.zeros((3, 2, 2), np.uint8)
+        obs, info = super().reset(seed=seed)
+        return self.stacked(obs), info
+
+    def step(self, action):
+        obs, *rest = super().step(action)
+        return (self.stacked(obs), *rest)
+
+
+def test_stacks_of_frames_begin_anew_where_an_episode_does():
+    """A replay puts each stack together from single pictures, and from what a worker said of resets."""
+    parallel, single = pair(Film)
+    assert (parallel.stack, parallel.padding) == (3, "zero") and both(parallel, single, 70)
+    rows = parallel.collect(acting(parallel, torch.Generator().manual_seed(3)), 100)
+    assert torch.equal(rows["reset"], rows["done"]) and rows["reset"].sum() > 5
+    ring = Ring(300, torch.device("cpu"), 3, 3, "zero")
+    ring.push(rows)
+    at = np.arange(3 * 2, 300)                             # those that begin within these rows
+    assert torch.equal(ring.stacks(at), rows["obs"].flatten(0, 1)[at])
+    parallel.close()
+
+
+@pytest.mark.parametrize("cores, workers", [(1, [3]), (2, [2, 1]), (64, [1, 1, 1])])
+def test_no_number_of_workers_is_one_for_each_core_and_none_without_a_copy(cores, workers, monkeypatch):
+    monkeypatch.setattr(asynchronous, "cores", lambda: cores)
+    parallel, single = pair(of("lab/TinyBox-v0"), workers=0)
+    assert sorted(map(len, parallel.shares), reverse=True) == workers and len(parallel.team) == len(workers)
+    assert both(parallel, single, 20)
+    parallel.close()
 
 
 class Noise(TinyBox):
@@ -257,6 +303,25 @@ def test_stopped_and_killed_from_outside(tmp_path):
         for process in (first, *([second] if "second" in dir() else [])):
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc"), reason="looks for processes in /proc")
+@pytest.mark.parametrize("there, more", [(3, 0.3), (5, 0)], ids=["the server imports", "a worker begins"])
+def test_stopped_while_workers_begin_nothing_is_said(there, more, tmp_path):
+    """Processes of the group: itself, a tracker of resources, the server, then the workers."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lab", "+agent=dqn", "env=CartPole", "vector.mode=async", "vector.workers=2",
+         "agent.num_envs=2", "compute.device=cpu"], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        wait_for(lambda: sum(in_group(pid, process.pid) or 0 for pid in os.listdir("/proc") if pid.isdigit()) >= there)
+        time.sleep(more)
+        os.killpg(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+        assert (process.returncode, out) == (130, "") and not list(tmp_path.iterdir())
+    finally:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 HANG = """

@@ -16,7 +16,7 @@ from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.env_state import Tier
 from lab.envs import Envs
-from lab.errors import EnvError, ResumeError, UsageError
+from lab.errors import EnvError, UsageError
 from lab.native import NativeEnvs
 from lab.spaces import About, about
 from lab.streams import Steps
@@ -115,6 +115,22 @@ def test_stepped_as_one_cartpole_is_it_is_the_same_to_the_bit():
         assert all(torch.equal(rows[0][name], rows[1][name]) for name in rows[0]) and rows[0]["done"].sum() > 20
     assert vector.metrics() == single.metrics() and vector.recorder.level is Tier.EXACT
     assert type(Exhibition(cfg, COMPUTE).envs(2)) is Envs
+
+
+def test_cartpole_has_the_time_limit_that_it_is_given():
+    """Where both come at once it fell."""
+    cfg = composed(["+agent=dqn", "env=CartPole", "env.max_episode_steps=12", "vector.mode=native",
+                    "compute.device=cpu"])
+    world = World(cfg, COMPUTE)
+    vector, single = world.envs(5), Envs(world.make_env, 5, COMPUTE, "train", Tier.EXACT)
+    generator = torch.Generator()
+
+    def act(obs, count):
+        return torch.randint(2, (5,), generator=generator)
+
+    rows, plain = [(generator.manual_seed(3), envs.collect(act, 200))[1] for envs in (vector, single)]
+    assert all(torch.equal(rows[name], plain[name]) for name in rows)
+    assert 0 < rows["terminal"].sum() < rows["done"].sum() and max(length for _, length in vector.finished) == 12
 
 
 class Told(Counting):
@@ -218,13 +234,15 @@ def test_what_cannot_be_brought_back_begins_anew(tmp_path, caplog):
     assert third.lost == [] and torch.equal(third.collect(zeros, 5)["reward"], other.collect(zeros, 5)["reward"])
 
 
-def test_states_of_another_mode_are_refused(tmp_path):
-    state = on_disk(native(), tmp_path)
-    single = Envs(lambda: gym.make("CartPole-v1"), 2, COMPUTE)
-    with pytest.raises(ValueError, match=r"vector\.mode=native"):
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("tier", [Tier.EXACT, Tier.BOUNDARY])
+def test_states_of_another_mode_are_refused(n, tier, tmp_path):
+    state = on_disk(native(n=n), tmp_path)
+    single = Envs(lambda: gym.make("CartPole-v1"), n, COMPUTE, tier=tier)
+    with pytest.raises(ValueError, match=r"vector\.mode=native, the other not: leave vector\.mode as it was"):
         single.load_state_dict(state)
-    with pytest.raises((ValueError, ResumeError)):
-        native().load_state_dict(on_disk(single, tmp_path))
+    with pytest.raises(ValueError, match=r"vector\.mode=native, the other not"):
+        native(n=n).load_state_dict(on_disk(single, tmp_path))
 
 
 class Wrong(Counting):
@@ -335,6 +353,39 @@ def test_atari_by_ale_py(tmp_path):
     generator.set_state(then)
     rows = vector.collect(act, 60)
     assert all(torch.equal(rows[name], expected[name]) for name in rows) and vector.lost == []
+
+
+def by_ale_py(steps, seed, *overrides):
+    """Two native copies after `steps` with random actions, and their rows."""
+    pytest.importorskip("ale_py")
+    world = World(composed(["+agent=dqn", "env=Atari", "vector.mode=native", "compute.device=cpu", *overrides]),
+                  COMPUTE)
+    envs, generator = world.envs(2), torch.Generator().manual_seed(seed)
+    actions = int(envs.action_space.n)
+    return envs, envs.collect(lambda obs, count: torch.randint(actions, (2,), generator=generator), steps)
+
+
+def test_rewards_of_ale_py_are_clipped_for_learning_and_reported_as_they_are():
+    game = ("env.game=ms_pacman", "env.sticky=0", "env.max_frames=1200")
+    envs, clipped = by_ale_py(310, 0, *game)
+    _, raw = by_ale_py(310, 0, *game, "env.clip_reward=false")
+    assert raw["reward"].max() >= 10 and torch.equal(clipped["reward"], raw["reward"].sign())
+    first = [column(raw, "reward", i)[:column(raw, "done", i).index(1) + 1] for i in range(2)]
+    assert sorted(value for value, _ in envs.finished) == sorted(map(sum, first)) and max(map(sum, first)) >= 10
+
+
+@pytest.mark.parametrize("sticky", [0.0, 1.0])
+def test_actions_of_ale_py_always_and_never_stick(sticky):
+    """Always: whatever is chosen, nothing is done."""
+    (_, a), (_, b) = (by_ale_py(40, seed, "env.game=pong", f"env.sticky={sticky}") for seed in (1, 2))
+    assert torch.equal(a["obs"], b["obs"]) is (sticky == 1.0)
+
+
+def test_games_of_ale_py_are_truncated_after_so_many_frames():
+    """50 frames are 13 steps of 4, as of a game alone."""
+    envs, rows = by_ale_py(30, 0, "env.game=pong", "env.max_frames=50")
+    ends = [step + 1 for step, done in enumerate(column(rows, "done", 0)) if done]
+    assert ends == [13, 26] and rows["terminal"].sum() == 0 and [length for _, length in envs.finished] == [13] * 4
 
 
 def test_a_stream_says_how_its_environments_are_stepped():

@@ -34,7 +34,7 @@ def trained(path: Path, seed: int, changes: list[str]) -> tuple[LabConfig, Assem
     cfg = changed(load_config(run), changes)
     cfg.evaluate.videos, cfg.log.sinks = 0, []
     try:
-        at, state = (chosen, read(chosen)) if chosen else newest(run / "checkpoints", print)
+        at, state = (chosen, read(chosen, False)) if chosen else newest(run / "checkpoints", print, whole=False)
     except ValueError as error:
         raise ResumeError(f"{chosen}: {error}") from None
     made = assemble(cfg, kind=Exhibition)

@@ -7,7 +7,7 @@ from lab.contract import Experiment
 from lab.envs import Envs
 from lab.errors import UsageError
 from lab.nn import width
-from lab.priorities import Prioritised, Priority
+from lab.priorities import LEAF, Prioritised, Priority
 from lab.replay import Replay, Ring, Sampling, row_bytes
 from lab.world import World
 
@@ -57,7 +57,7 @@ def explored(net: nn.Module, cfg: DQN) -> nn.Module:
 
 
 def replaying(cfg: Replayed, world: World, envs: Envs, more: int = 0) -> tuple[Ring, Sampling]:
-    """The buffer, with `more` bytes in each row than the steps take, and what is drawn from it.
+    """The buffer, with `more` bytes for each row than its step takes, and what is drawn from it.
 
     Raises UsageError where memory has no room for it.
     """
@@ -68,7 +68,7 @@ def replaying(cfg: Replayed, world: World, envs: Envs, more: int = 0) -> tuple[R
 
 
 def experiment(cfg: DQN, world: World, envs: Envs, kind: type[DeepQ], q: nn.Module) -> Experiment:
-    (ring, sampling), rng = replaying(cfg, world, envs), world.compute.rng("replay")
+    (ring, sampling), rng = replaying(cfg, world, envs, LEAF * (cfg.priority > 0)), world.compute.rng("replay")
     q = q.to(world.compute.device)
     learner = kind(q, discrete(world, envs), world.optimizer(q.parameters()), cfg, world.compute)
     if not cfg.priority:

@@ -10,6 +10,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from lab.compute import Compute
 from lab.contract import Batch, Learner, Metrics
+from lab.schedules import linear
 
 from .configs import DQN, Exploring
 from .heads import chances
@@ -25,6 +26,13 @@ def td_target(reward: Tensor, discount: Tensor, next_value: Tensor) -> Tensor:
     `discount` is 0 after a terminal state, which has no future; a truncated episode is not terminal.
     """
     return reward + discount * next_value
+
+
+def exploration(cfg: Exploring, count: int) -> dict[str, float]:
+    """For the log; nothing where only noise explores."""
+    if not max(cfg.epsilon_start, cfg.epsilon_end):
+        return {}
+    return {"explore/epsilon": linear(count, cfg.epsilon_start, cfg.epsilon_end, cfg.epsilon_steps)}
 
 
 class EpsilonGreedy(Learner):
@@ -44,6 +52,9 @@ class EpsilonGreedy(Learner):
             uniform, host = (coin[1] * self.n_actions).astype(np.int64), torch.as_tensor(best).numpy(force=True)
             best = np.where(explores, uniform, host)
         return torch.as_tensor(best, device=obs.device)                                     # [N]
+
+    def logged(self, count: int) -> dict[str, float]:
+        return exploration(self.exploring, count)
 
     def greedy(self, obs: Tensor) -> Tensor:
         for chance in self.acting:

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from lab.compute import Compute
 from lab.contract import Batch, Experiment, Learner, Metrics
 from lab.nn import width
-from lab.priorities import Priority
+from lab.priorities import LEAF, Priority
 from lab.world import World
 
 from .build import discrete, replaying
-from .dqn import Report
+from .dqn import Report, exploration
 from .heads import Dueling
 from .maths import rescale, unscale
 from .others import R2D2
@@ -83,6 +83,9 @@ class Recurrent(Learner):
         size = error.detach().abs()
         return loss.detach(), value.detach().mean(), norm, cfg.highest * size.amax(0) + (1 - cfg.highest) * size.mean(0)
 
+    def logged(self, count: int) -> dict[str, float]:
+        return exploration(self.cfg, count)
+
     def scaled(self, value: Tensor) -> Tensor:
         return rescale(value) if self.cfg.rescale else value
 
@@ -98,7 +101,7 @@ def build(cfg: R2D2, world: World) -> Experiment:
     q = RecurrentQ(body, width(body, space), cfg.memory, head).to(compute.device)
     actor = Explorer(q, envs.n, n_actions, cfg, compute)
     learner = Recurrent(q, actor, world.optimizer(q.parameters()), cfg, compute)
-    ring, sampling = replaying(cfg, world, envs, more=8 * cfg.memory + 4)       # the memory, and whether it was empty
+    ring, sampling = replaying(cfg, world, envs, 8 * cfg.memory + 4 + LEAF)     # the memory, and whether it was empty
     priority = Priority(cfg.priority, cfg.importance, cfg.importance_steps)
     stream = Sequences(envs, actor, ring, sampling, compute.rng("replay"), priority, cfg.rows)
     learner.report = stream.report

@@ -19,7 +19,8 @@ FLOAT32 = {"bf16_is_finite": "Stable-Baselines3 computes in float32 alone: compu
 
 
 def agent(name: str, config: type[SB3], small: tuple[str, ...], steps: dict[str, dict[str, Any]] = STEPS) -> Agent:
-    return Agent(f"sb3_{name}", config, "lab_sb3.build:build", tuned=steps, small=small, not_checked=FLOAT32)
+    return Agent(f"sb3_{name}", config, "lab_sb3.build:build", tuned=steps, small=small, not_checked=FLOAT32,
+                 packages=("stable-baselines3", "sb3-contrib"))
 
 
 @hookimpl

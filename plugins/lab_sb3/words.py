@@ -11,6 +11,7 @@ from torch import nn
 from lab.errors import one_of
 
 from .configs import Continuous
+from .limits import network
 
 CHOICES: dict[str, dict[str, type]] = {       # of policy_kwargs
     "activation_fn": {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU,
@@ -36,7 +37,11 @@ def noise(cfg: Continuous, shape: tuple[int, ...]) -> ActionNoise | None:
 
 
 def classes(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """policy_kwargs with the classes that their words name. Raises UsageError for an unknown word."""
+    """policy_kwargs with the classes that their words name.
+
+    Raises UsageError for an unknown word and for what is no network of a reasonable size.
+    """
+    network(kwargs)
     found = dict(kwargs)
     for name in kwargs.keys() & CHOICES.keys():
         one_of(f"agent.policy_kwargs.{name}", str(kwargs[name]), CHOICES[name])
