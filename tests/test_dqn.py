@@ -147,7 +147,7 @@ def test_what_cannot_work_is_refused(overrides, text, monkeypatch):
     ("dqn", 36), ("dqn agent.priority=0.6", 36 + 9), ("r2d2 agent.memory=64", 36 + 2 * 4 * 64 + 4 + 9)])
 def test_memory_has_to_hold_all_that_a_row_takes(agent, size, monkeypatch):
     """The step, the state of an LSTM and whether it was empty, and the leaf of its priority."""
-    monkeypatch.setattr(lab_dqn.dqn.Compute, "room", lambda self: 1000)
+    monkeypatch.setattr("lab.world.room", lambda device: 1000)
     with pytest.raises(UsageError, match=f"of {size} bytes each take"):
         assemble(composed([f"+agent={agent.split()[0]}", *agent.split()[1:], "env=CartPole", "compute.device=cpu"]))
 
