@@ -30,7 +30,7 @@ SOFT = ("agent.num_envs=2", "agent.warmup=40", "agent.train_every=1", "agent.bat
 FAMILY: tuple[tuple[type[DQN], str, tuple[str, ...], tuned.Rows], ...] = (
     (DQN, "dqn", SMALL, tuned.DQN), (DoubleDQN, "dqn", SMALL, tuned.DQN), (DuelingDQN, "dqn", SMALL, tuned.DQN),
     (PrioritizedDQN, "dqn", SMALL, tuned.DQN), (NoisyDQN, "dqn", SMALL, tuned.NOISY),
-    (MunchausenDQN, "dqn", SMALL, tuned.MUNCHAUSEN), (C51, "c51", SMALL, tuned.C51),
+    (MunchausenDQN, "dqn", SMALL, tuned.DQN), (C51, "c51", SMALL, tuned.C51),
     (Rainbow, "c51", SMALL, tuned.RAINBOW),
     (QRDQN, "qr_dqn", SPREAD, tuned.DQN), (IQN, "iqn", SPREAD, tuned.DQN))
 
