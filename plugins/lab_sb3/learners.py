@@ -98,7 +98,7 @@ class OffPolicy(Trained):
 class Delayed(OffPolicy):
     """Whose actor learns only now and then: in between its last losses are shown, 0 before the first."""
 
-    saved = (*OffPolicy.saved, "logged")
+    saved = (*OffPolicy.saved, "written")
 
     def __init__(self, model: Model, compute: Compute):
         super().__init__(model, compute)
@@ -107,11 +107,11 @@ class Delayed(OffPolicy):
             model.logger.record(f"train/{name}", 0.0)
 
     @property
-    def logged(self) -> dict[str, float]:
+    def written(self) -> dict[str, float]:
         return {name: float(value) for name, value in self.model.logger.name_to_value.items()}
 
-    @logged.setter
-    def logged(self, values: Mapping[str, float]) -> None:
+    @written.setter
+    def written(self, values: Mapping[str, float]) -> None:
         self.model.logger.name_to_value.update(values)
 
 
