@@ -62,7 +62,7 @@ def shapes_of(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
 
 
 def without_asking(function: Function, args: tuple[Any, ...]) -> Any:
-    """Run the graph that fits, without what torch.compile's own entry does around it (a tenth of a small update).
+    """Run the graph that fits, without what torch.compile's own entry does around it.
 
     Where none fits the function runs as it is, and takes its step itself.
     """

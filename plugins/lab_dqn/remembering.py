@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.compute import Compute
+from lab.schedules import linear
 from lab.state import Saved
 
 from .others import R2D2
@@ -66,8 +67,8 @@ class Explorer(Actor):
 
     def __call__(self, obs: Tensor, count: int = 0) -> Tensor:
         self.recalled.append(self.memory)
-        cfg, done, coin = self.cfg, min(count / self.cfg.epsilon_steps, 1.0), self.coins.random((2, len(obs)))
-        explores = coin[0] < cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done
+        cfg, coin = self.cfg, self.coins.random((2, len(obs)))                              # [2, N]
+        explores = coin[0] < linear(count, cfg.epsilon_start, cfg.epsilon_end, cfg.epsilon_steps)
         best, uniform = super().__call__(obs), (coin[1] * self.n_actions).astype(np.int64)
         return torch.as_tensor(np.where(explores, uniform, best.numpy(force=True)), device=obs.device)      # [N]
 
