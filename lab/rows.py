@@ -17,19 +17,35 @@ CHUNK = 2**22                     # bytes; a checkpoint writes only the rows aft
 
 
 class Finals(Saved):
-    """Observations that ended an episode without a terminal state, by the number of their row."""
+    """Observations that ended an episode without a terminal state, by the number of their row, in its order.
+
+    They stand at the end of a memory with room for more, so that adding one seldom copies those that are held.
+    """
 
     saved = ("rows", "obs")
 
     def __init__(self, device: torch.device):
         self.rows, self.obs = torch.zeros(0, dtype=torch.int64, device=device), torch.zeros(0, device=device)
+        self.memory, self.end = (self.rows, self.obs), 0          # [R], [R, ...] of which the first `end` are used
 
     def push(self, rows: Tensor, obs: Tensor, first: int) -> None:
         """Add `rows` [F] with their `obs` [F, ...]; forget those before row number `first`."""
-        keep = self.rows >= first
-        held = self.obs[keep] if len(self.rows) else obs[:0]
-        self.rows, order = torch.cat([self.rows[keep], rows]).sort()
-        self.obs = torch.cat([held, obs])[order]
+        keep = int((self.rows >= first).sum())
+        if self.end + len(rows) > len(self.memory[0]):
+            room = 2 * (keep + len(rows))
+            memory = rows.new_empty(room), obs.new_empty(room, *obs.shape[1:])
+            if keep:
+                memory[0][:keep], memory[1][:keep] = self.rows[-keep:], self.obs[-keep:]
+            self.memory, self.end = memory, keep
+        begin, new, self.end = self.end - keep, self.end, self.end + len(rows)
+        self.memory[0][new:self.end], self.memory[1][new:self.end] = rows, obs
+        self.rows, self.obs = (each[begin:self.end] for each in self.memory)
+
+    def sort(self) -> None:
+        """After a row that came late."""
+        order = self.rows.argsort()
+        self.rows.copy_(self.rows[order])
+        self.obs.copy_(self.obs[order])
 
     def put(self, obs: Tensor, rows: Tensor) -> Tensor:
         """`obs` [..., *shape], where a row of `rows` [...] is held the obs that is held for it."""
@@ -68,6 +84,7 @@ class Rows(Saved):
         if not bool(self.columns["done"][at]):
             self.columns["done"][at] = 1
             self.finals.push(torch.tensor([row], device=self.device), obs[None].to(self.device), self.first)
+            self.finals.sort()
             self.chunks = {start: chunk for start, chunk in self.chunks.items() if start + self.starts().step <= row}
 
     def starts(self) -> range:

@@ -89,6 +89,21 @@ def test_finals_put_their_obs_where_they_belong():
     assert out.tolist() == [[[90.0], [2.0]], [[3.0], [50.0]]]
 
 
+def test_finals_seldom_copy_what_they_hold():
+    """300 pushes of 1 to 3, those of the last 100 rows kept: against a list, and how often the memory is another."""
+    finals, expected, memories, row = Finals(CPU), {}, set(), 0
+    for i in range(300):
+        new = list(range(row, row + 1 + i % 3))
+        row += 4
+        first = max(0, row - 100)
+        finals.push(torch.tensor(new), torch.tensor(new)[:, None] * 10.0, first)
+        expected = {number: 10.0 * number for number in [*expected, *new] if number >= first or number in new}
+        memories.add(finals.memory[1].data_ptr())
+        assert dict(zip(finals.rows.tolist(), finals.obs[:, 0].tolist(), strict=True)) == expected
+        assert len(finals.memory[0]) <= 2 * len(expected) + 4
+    assert len(memories) < 30
+
+
 def film(lengths, padding, size=2):
     """Pictures [T, 4, size, size] as an environment stacks them, each another; and where the next begins anew."""
     stacks, resets, picture = [], [], 0
