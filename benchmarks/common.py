@@ -3,13 +3,16 @@
 import argparse
 import csv
 import json
+import multiprocessing
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lab.version import git_commit
+from lab.worker import follow
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "numpy", "gymnasium", "hydra-core", "stable-baselines3")
@@ -72,6 +76,15 @@ def stats(values: Sequence[float], digits: int = 2) -> str:
     """The median and its interval, as text."""
     low, high = interval(np.median, values)
     return f"{statistics.median(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def pool(processes: int) -> ProcessPoolExecutor:
+    """Processes that begin with nothing of this one, and end with it even where it is killed."""
+    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=watch)
+
+
+def watch() -> None:
+    threading.Thread(target=follow, args=(multiprocessing.parent_process(),), daemon=True).start()
 
 
 def one_thread() -> None:

@@ -9,8 +9,6 @@ evaluation or checkpoint in between: evaluation changes nothing in training, so 
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -53,7 +51,7 @@ def runs(args: Any) -> list[dict[str, Any]]:
     """One after another, or `--processes` at a time; each printed when it is done."""
     rows = []
     overrides = [*args.overrides, *(["budget.steps=2000"] if args.quick else [])]
-    with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
+    with common.pool(args.processes) as pool:
         for found in pool.map(trial, args.seeds, [overrides] * len(args.seeds)):
             rows.append(row(found))
             print(f"  {rows[-1]}", file=sys.stderr, flush=True)

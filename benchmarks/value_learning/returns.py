@@ -11,9 +11,7 @@ is the table of all that are there.
 
 import csv
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from itertools import product
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -42,7 +40,7 @@ def run(env: str, side: str, args: Any) -> None:
     """All seeds; the file is written anew."""
     steps = 2_000 if args.quick else STEPS[env]
     jobs = [[value] * len(args.seeds) for value in (env, side)]
-    with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
+    with common.pool(args.processes) as pool:
         rows = []
         for found in pool.map(trial, *jobs, args.seeds, [steps] * len(args.seeds)):
             rows.append(found)
