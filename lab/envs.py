@@ -39,10 +39,12 @@ class Envs(Vector):
     """
 
     saved = ("obs", "episodes", "returns", "lengths", "frames", "finished", "recorder")
+    plain = False                 # whether `step` takes actions as the policy counts them, in a list
 
     def __init__(self, make: Make, n: int, compute: Compute, name: str = "train", tier: Tier = Tier.BOUNDARY):
         self.envs: list[Any] = [make() for _ in range(n)]
         self.prepare(about(self.envs[0]), n, compute, name)
+        self.plain = isinstance(self.action_space, spaces.Discrete) and not self.action_space.start
         self.recorder = Recorder(self.envs, make, self.seed, tier)
         for i in range(n):
             self.obs[i] = self.reset(i)
@@ -65,7 +67,7 @@ class Envs(Vector):
                 if begin is not None:
                     begin(torch.from_numpy(np.asarray(self.lengths) == 0).to(device))
                 actions.append(act(torch.from_numpy(rows["obs"][t]).to(device), count + t * self.n))       # [N, ...]
-                self.step(self.choices(actions[t]), rows, t)
+                self.step(actions[t].tolist() if self.plain else self.choices(actions[t]), rows, t)
             if not all(isfinite(np.vdot(rows[name], rows[name])) for name in self.real):      # or they are very large
                 self.complain(rows, count)
         except EnvError:

@@ -11,7 +11,7 @@ from lab.host import host
 from lab.recorder import Recorder
 from lab.replay import Replay
 from lab.testing import CHECKS, applicable, checks, kinds, maker, survivors
-from lab_dqn.dqn import DeepQ
+from lab_dqn.dqn import Coins, DeepQ
 
 AGENTS = host().names("agent")
 CASES = [(agent, check, reason) for agent in AGENTS for check, reason in applicable(agent)]
@@ -20,6 +20,7 @@ LAKE = ("env=FrozenLake", "+env.options.desc=[SFG,FHF]")        # its transition
 
 
 REPLAYED = ("Recorder.actions", "Recorder.past")
+SPARED = {*REPLAYED, "Ring.age", "Sequences.highest", "DeepQ.rng", "Categorical.rng", "Coins.held", "Coins.left"}
 
 
 @functools.cache
@@ -61,11 +62,10 @@ def first_seen(folder):
 def test_whatever_is_forgotten_is_noticed(agent, tmp_path, short_fold):
     """Episodes that can be replayed need no actions: what only a replay needs is forgotten in the next test. The kit's
     worlds have no stacked pictures (tests/test_ring.py), and small sequences no error above the first priority of 1.
-    What only noise is drawn from is forgotten in the next test too.
+    What only noise is drawn from, and actions that are held, are forgotten in the next tests too.
     """
     if own := [kind for kind, first in first_seen(tmp_path).items() if first == agent]:
-        spared = {*REPLAYED, "Ring.age", "Sequences.highest", "DeepQ.rng", "Categorical.rng"}
-        assert set(survivors(made(agent), tmp_path, own)) <= spared
+        assert set(survivors(made(agent), tmp_path, own)) <= SPARED
 
 
 @pytest.mark.parametrize("agent", ["noisy_dqn", "rainbow"])
@@ -73,6 +73,10 @@ def test_noise_that_is_forgotten_is_noticed(agent, tmp_path, short_fold):
     """Where noise explores the coins are not looked at."""
     kind = type(made(agent)().experiment.learner)
     assert set(survivors(made(agent), tmp_path, [kind])) == {f"{kind.__name__}.coins"}
+
+
+def test_actions_that_are_held_and_forgotten_are_noticed(tmp_path, short_fold):
+    assert not set(survivors(made("dqn", "agent.epsilon_zeta=1.5"), tmp_path, [Coins]))
 
 
 def test_whatever_is_forgotten_of_an_environment_is_noticed_where_it_matters(tmp_path, short_fold):

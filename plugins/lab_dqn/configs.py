@@ -27,12 +27,15 @@ class Exploring(Learning):
     epsilon_start: float = 1.0    # share of random actions
     epsilon_end: float = 0.05
     epsilon_steps: int = 10_000   # over which it falls
+    epsilon_zeta: float = 0.0     # hold a random action n steps with chance n ** -zeta, 2 in Dabney et al. 2021; 0: one
 
     def __post_init__(self) -> None:
         super().__post_init__()
         within("agent.epsilon_start", self.epsilon_start, 0, 1)
         within("agent.epsilon_end", self.epsilon_end, 0, 1)
         within("agent.epsilon_steps", self.epsilon_steps, 1, 10**12)
+        if self.epsilon_zeta:
+            within("agent.epsilon_zeta", self.epsilon_zeta, 1.1, 10)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,11 +12,13 @@ from torch.nn.functional import smooth_l1_loss
 from lab.compute import Compute
 from lab.contract import Batch, Learner, Metrics
 from lab.schedules import linear
+from lab.state import Saved
 
 from .configs import DQN, Exploring
 from .heads import chances
 from .maths import soft_policy
 
+LONGEST = 100                     # steps for which an action is held at most
 COLUMNS = ("obs", "action", "reward", "discount", "next_obs")
 Report = Callable[[Tensor, Tensor], None]         # (leaf [K, B], error [K, B])
 
@@ -28,33 +31,61 @@ def td_target(reward: Tensor, discount: Tensor, next_value: Tensor) -> Tensor:
     return reward + discount * next_value
 
 
-def exploration(cfg: Exploring, count: int) -> dict[str, float]:
-    """For the log; nothing where only noise explores."""
-    if not max(cfg.epsilon_start, cfg.epsilon_end):
-        return {}
-    return {"explore/epsilon": linear(count, cfg.epsilon_start, cfg.epsilon_end, cfg.epsilon_steps)}
+class Coins(Saved):
+    """Each environment tosses a coin of its own at every step, on the host.
+
+    With `epsilon_zeta` a random action is held for n steps with a probability in proportion to n ** -epsilon_zeta
+    (Dabney et al. 2021, arXiv:2006.01782, section 4), also where the next episode has begun.
+    """
+
+    saved: ClassVar[tuple[str, ...]] = ("rng", "held", "left")
+
+    def __init__(self, n_actions: int, cfg: Exploring, compute: Compute):
+        self.n_actions, self.cfg, self.rng = n_actions, cfg, compute.host_rng("explore")
+        self.held = self.left = np.zeros(cfg.num_envs, np.int64)          # [N] an action, and the steps left of it
+
+    def mixed(self, best: Any, count: int) -> Any:
+        """`best` [N], an array or a tensor, with random actions where a coin says so."""
+        cfg, coin, done = self.cfg, self.rng.random((2, len(best))), min(count / self.cfg.epsilon_steps, 1.0)
+        explores = coin[0] < cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done           # [N]
+        if cfg.epsilon_zeta:
+            explores, action = self.holding(explores, (coin[1] * self.n_actions).astype(np.int64))
+        elif np.count_nonzero(explores):
+            action = (coin[1] * self.n_actions).astype(np.int64)
+        else:
+            return best
+        return np.where(explores, action, torch.as_tensor(best).numpy(force=True))
+
+    def holding(self, explores: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which environments [N] act at random, and how: those that `explores` take `action`, unless they hold one."""
+        begins = explores & (self.left == 0)
+        lengths = np.minimum(self.rng.zipf(self.cfg.epsilon_zeta, len(begins)), LONGEST)
+        self.held, left = np.where(begins, action, self.held), np.where(begins, lengths, self.left)
+        self.left = np.maximum(left - 1, 0)
+        return left > 0, self.held
+
+    def logged(self, count: int) -> dict[str, float]:
+        """Epsilon; nothing where only noise explores."""
+        cfg = self.cfg
+        if not max(cfg.epsilon_start, cfg.epsilon_end):
+            return {}
+        return {"explore/epsilon": linear(count, cfg.epsilon_start, cfg.epsilon_end, cfg.epsilon_steps)}
 
 
 class EpsilonGreedy(Learner):
-    """Each environment has a coin of its own, tossed on the host, and, in a noisy network, noise of its own."""
+    """Each environment has a coin of its own and, in a noisy network, noise of its own."""
 
     def __init__(self, q: nn.Module, n_actions: int, cfg: Exploring, compute: Compute):
-        self.q, self.n_actions, self.exploring, self.coins = q, n_actions, cfg, compute.host_rng("explore")
+        self.q, self.n_actions, self.coins = q, n_actions, Coins(n_actions, cfg, compute)
         self.acting, self.rng, self.answer = list(chances(q)), compute.rng("noise"), compute.quick(q)
 
     def act(self, obs: Tensor, count: int) -> Tensor:
-        cfg, done = self.exploring, min(count / self.exploring.epsilon_steps, 1.0)
         for chance in self.acting:
             chance.draw(self.rng, len(obs), noises=len(obs))
-        best, coin = self.answer(obs).argmax(-1), self.coins.random((2, len(obs)))          # [N], [2, N]
-        explores = coin[0] < cfg.epsilon_start + (cfg.epsilon_end - cfg.epsilon_start) * done
-        if np.count_nonzero(explores):
-            uniform, host = (coin[1] * self.n_actions).astype(np.int64), torch.as_tensor(best).numpy(force=True)
-            best = np.where(explores, uniform, host)
-        return torch.as_tensor(best, device=obs.device)                                     # [N]
+        return torch.as_tensor(self.coins.mixed(self.answer(obs).argmax(-1), count), device=obs.device)           # [N]
 
     def logged(self, count: int) -> dict[str, float]:
-        return exploration(self.exploring, count)
+        return self.coins.logged(count)
 
     def greedy(self, obs: Tensor) -> Tensor:
         for chance in self.acting:

@@ -12,7 +12,7 @@ from lab.priorities import LEAF, Priority
 from lab.world import World
 
 from .build import discrete, replaying
-from .dqn import Report, exploration
+from .dqn import Report
 from .heads import Dueling
 from .maths import rescale, unscale
 from .others import R2D2
@@ -84,7 +84,7 @@ class Recurrent(Learner):
         return loss.detach(), value.detach().mean(), norm, cfg.highest * size.amax(0) + (1 - cfg.highest) * size.mean(0)
 
     def logged(self, count: int) -> dict[str, float]:
-        return exploration(self.cfg, count)
+        return self.actor.coins.logged(count)
 
     def scaled(self, value: Tensor) -> Tensor:
         return rescale(value) if self.cfg.rescale else value

@@ -2,14 +2,13 @@
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lab.compute import Compute
-from lab.schedules import linear
 from lab.state import Saved
 
+from .dqn import Coins
 from .others import R2D2
 
 
@@ -62,15 +61,12 @@ class Explorer(Actor):
 
     def __init__(self, q: RecurrentQ, n: int, n_actions: int, cfg: R2D2, compute: Compute):
         super().__init__(q, n, compute.device)
-        self.n_actions, self.cfg, self.coins = n_actions, cfg, compute.host_rng("explore")
+        self.coins = Coins(n_actions, cfg, compute)
         self.recalled: list[Tensor] = []              # the memory before each step since the last `recall`
 
     def __call__(self, obs: Tensor, count: int = 0) -> Tensor:
         self.recalled.append(self.memory)
-        cfg, coin = self.cfg, self.coins.random((2, len(obs)))                              # [2, N]
-        explores = coin[0] < linear(count, cfg.epsilon_start, cfg.epsilon_end, cfg.epsilon_steps)
-        best, uniform = super().__call__(obs), (coin[1] * self.n_actions).astype(np.int64)
-        return torch.as_tensor(np.where(explores, uniform, best.numpy(force=True)), device=obs.device)      # [N]
+        return torch.as_tensor(self.coins.mixed(super().__call__(obs), count), device=obs.device)               # [N]
 
     def recall(self) -> dict[str, Tensor]:
         """Of the steps since the last call: the `memory` [T, N, M] before each, `fresh` [T, N] where there was none."""
