@@ -35,12 +35,13 @@ DQN: Rows = {
         "agent.train_every": 4, "agent.gradient_steps": 4, "agent.target_every": 250, "agent.epsilon_end": 0.1,
         "agent.epsilon_steps": 12_000, "agent.huber_delta": 10.0, "model.activation": "tanh", "normalize.obs": True,
         "optimizer.lr": 6.3e-4, "optimizer.schedule": "linear", "optimizer.decay": 99_872},
-    # A velocity of 0.07 is its greatest. Tuned on the seeds 1000 and 1001.
+    # A velocity of 0.07 is its greatest. The goal must be found before there is anything to learn: random actions are
+    # held for a while, as without it seed 9 never came there. Tuned on the seeds 8, 9 and 1000 to 1002.
     "MountainCar-v0": {
         "budget.steps": 120_000, "agent.n_steps": 5, "agent.batch_size": 128, "agent.train_every": 16,
         "agent.gradient_steps": 8, "agent.target_every": 150, "agent.epsilon_end": 0.02, "agent.epsilon_steps": 24_000,
-        "agent.huber_delta": 10.0, "normalize.obs": True, "optimizer.lr": 1e-3, "optimizer.schedule": "linear",
-        "optimizer.decay": 59_400},
+        "agent.epsilon_zeta": 2.0, "agent.huber_delta": 10.0, "normalize.obs": True, "optimizer.lr": 1e-3,
+        "optimizer.schedule": "linear", "optimizer.decay": 59_400},
     # With an epsilon of 0.1 a lander may learn to hover: seed 1002 came to 10, with 0.02 to 248.
     "LunarLander-v3": {
         "budget.steps": 100_000, "agent.discount": 0.995, "agent.n_steps": 5, "agent.batch_size": 128,
@@ -71,9 +72,9 @@ RAINBOW = changed(C51, ("agent.epsilon",), Atari={"agent.n_steps": 3, "optimizer
 
 PQN: Rows = {
     "default": {"budget.steps": 500_000, "model.norm": "layer"},
-    "CartPole-v1": {              # tuned on the seeds 0 to 3
-        "budget.steps": 50_000, "agent.num_envs": 4, "agent.rollout_steps": 32, "agent.batch_size": 32,
-        "agent.epochs": 4, "agent.decay": 0.9, "agent.discount": 0.995, "agent.epsilon_steps": 10_000,
+    "CartPole-v1": {              # tuned on the seeds 0 to 3, 508 to 517 and 604
+        "budget.steps": 50_000, "agent.num_envs": 8, "agent.rollout_steps": 16, "agent.batch_size": 32,
+        "agent.epochs": 4, "agent.decay": 0.95, "agent.discount": 0.995, "agent.epsilon_steps": 10_000,
         "model.hidden": [128, 128], "optimizer.lr": 1e-3, "optimizer.schedule": "linear", "optimizer.decay": 6_240},
     "Atari": {
         "budget.steps": 10_000_000, "agent.num_envs": 8, "agent.rollout_steps": 128, "agent.batch_size": 256,
