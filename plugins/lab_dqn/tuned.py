@@ -42,12 +42,13 @@ DQN: Rows = {
         "agent.gradient_steps": 8, "agent.target_every": 150, "agent.epsilon_end": 0.02, "agent.epsilon_steps": 24_000,
         "agent.epsilon_zeta": 2.0, "agent.huber_delta": 10.0, "normalize.obs": True, "optimizer.lr": 1e-3,
         "optimizer.schedule": "linear", "optimizer.decay": 59_400},
-    # With an epsilon of 0.1 a lander may learn to hover: seed 1002 came to 10, with 0.02 to 248.
+    # A lander that explored little hovers: it has met crashes and hardly a landing. Epsilon falls slowly, to little;
+    # it does least harm among few steps of reward. Tuned on the seeds 3 to 7.
     "LunarLander-v3": {
-        "budget.steps": 100_000, "agent.discount": 0.995, "agent.n_steps": 5, "agent.batch_size": 128,
-        "agent.buffer_size": 50_000, "agent.warmup": 128, "agent.train_every": 4, "agent.gradient_steps": 4,
-        "agent.target_every": 250, "agent.epsilon_end": 0.02, "agent.epsilon_steps": 12_000, "agent.huber_delta": 10.0,
-        "optimizer.lr": 5e-4, "optimizer.schedule": "linear", "optimizer.decay": 99_872},
+        "budget.steps": 100_000, "agent.n_steps": 3, "agent.batch_size": 128, "agent.buffer_size": 50_000,
+        "agent.warmup": 128, "agent.train_every": 4, "agent.gradient_steps": 4, "agent.target_every": 250,
+        "agent.epsilon_end": 0.02, "agent.epsilon_steps": 40_000, "agent.huber_delta": 10.0, "optimizer.lr": 5e-4,
+        "optimizer.schedule": "linear", "optimizer.decay": 99_872},
     # Mnih et al. 2015, with Adam and a shorter warm-up, epsilon and budget: 1,000,000 steps are 4,000,000 frames.
     "Atari": {
         "budget.steps": 1_000_000, "agent.buffer_size": 1_000_000, "agent.batch_size": 32, "agent.warmup": 20_000,
