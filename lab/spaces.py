@@ -14,7 +14,7 @@ SAME_OBS = (wrappers.OrderEnforcing, wrappers.PassiveEnvChecker, wrappers.TimeLi
 
 
 def standard(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """An environment whose observations are one array or one number: nested ones are joined.
+    """An environment whose observations are one array, or a number that is counted: nested ones are joined.
 
     Raises UsageError for spaces that have no such form, such as text.
     """
@@ -24,6 +24,8 @@ def standard(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
         return wrappers.TransformObservation(env, np.asarray, joined)
     if isinstance(space, spaces.Dict | spaces.Tuple | spaces.MultiBinary) and space.is_np_flattenable:
         return wrappers.FlattenObservation(env)
+    if isinstance(space, spaces.Box) and space.shape == ():
+        return wrappers.ReshapeObservation(env, (1,))
     if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete):
         return env
     raise UsageError(f"{name_of(env)} has observations {space}, which cannot be made one array; wrap the environment "
