@@ -19,14 +19,16 @@ from .compute import Compute
 from .contract import Act, Batch
 from .env_state import Tier
 from .errors import EnvError
+from .joint import TOLD
 from .recorder import Recorder
-from .spaces import about, name_of, standard, to_array
+from .spaces import about, name_of, shape_of, standard, to_array
 from .vector import Vector
 
 __all__ = ["Envs", "Make", "name_of", "standard"]
 
 Make = Callable[[], gym.Env[Any, Any]]
 SCALARS = (float, int, bool, np.floating, np.integer, np.bool_)
+NUMBERLESS = (TypeError, ValueError, OverflowError)       # raised where what was said cannot be written down
 
 
 class Envs(Vector):
@@ -102,38 +104,47 @@ class Envs(Vector):
                 raise self.error(i, f"raised {type(error).__name__}: {error}") from error
             if watched:
                 self.recorder.stepped(i, choice, obs, reward)
-            if getattr(obs, "shape", None) != self.shape != np.shape(obs):
-                raise self.error(i, f"returned an observation of shape {np.shape(obs)}, its space has {self.shape}")
-            if self.whole and not holds(self.dtype, obs):
-                raise self.error(i, f"returned an observation {misfit(obs)}, its space is of {np.dtype(self.dtype)}")
-            if not (isinstance(reward, SCALARS) or (isinstance(reward, np.ndarray) and reward.ndim == 0)):
-                raise self.error(i, f"returned the reward {reward!r}, a {type(reward).__name__}; expected a number")
+            if getattr(obs, "shape", None) != self.shape and shape_of(obs) != self.shape:      # most are arrays
+                raise self.error(i, f"returned an observation of shape {shape_of(obs)}, its space has {self.shape}")
+            if self.whole and (wrong := self.whole.misfit(obs)):
+                raise self.error(i, f"returned an observation {wrong}")
+            ends = terminated is not False or truncated is not False
+            if ends or not isinstance(reward, SCALARS):
+                self.numbers(i, reward, terminated, truncated)
             try:
                 rows["next_obs"][t, i] = self.obs[i] = obs if self.start is None else obs - self.start
-            except (TypeError, ValueError) as error:
+            except NUMBERLESS as error:
                 raise self.error(i, f"returned an observation that is no number: {obs!r:.80}") from error
             rows["reward"][t, i], rows["terminal"][t, i] = reward, bool(terminated)
             self.returns[i] += float(reward)
             self.lengths[i] += 1
             if info:
                 self.told(i, info, rows, t)
-            if terminated or truncated:
+            if ends and (terminated or truncated):
                 self.over(i, rows, t)
 
     def told(self, i: int, info: Mapping[str, Any], rows: dict[str, np.ndarray], t: int) -> None:
         """What the info of a step says about learning, and how many frames of the episode are over."""
         if not isinstance(info, Mapping):
             raise self.error(i, f"returned the info {info!r:.80}, a {type(info).__name__}; expected a dict")
-        if "learning_reward" in info:
-            try:
+        try:
+            if "learning_reward" in info:
                 rows["reward"][t, i] = info["learning_reward"]
-            except (TypeError, ValueError) as error:
-                came = f"{info['learning_reward']!r:.80}"
-                raise self.error(i, f"returned the learning_reward {came}; expected a number") from error
-        if info.get("learning_terminal"):
-            rows["terminal"][t, i] = rows["done"][t, i] = 1
-        if "episode_frame_number" in info:
-            self.frames[1, i] = info["episode_frame_number"]
+            if info.get("learning_terminal"):
+                rows["terminal"][t, i] = rows["done"][t, i] = 1
+            if "episode_frame_number" in info:
+                self.frames[1, i] = info["episode_frame_number"]
+        except NUMBERLESS as error:
+            came = ", ".join(f"the {name} {info[name]!r:.80}" for name in TOLD if name in info)
+            raise self.error(i, f"returned {came}; expected a number for each") from error
+
+    def numbers(self, i: int, reward: Any, terminated: Any, truncated: Any) -> None:
+        """Raises EnvError for one that is neither a number nor true or false; an array without axes may hold it."""
+        for name, value in (("reward", reward), ("terminated", terminated), ("truncated", truncated)):
+            alone = isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "biuf"
+            if not (alone or isinstance(value, SCALARS)):
+                what = f"returned the {name} {value!r:.80}, a {type(value).__name__}"
+                raise self.error(i, f"{what}; expected {'a number' if name == 'reward' else 'true or false'}")
 
     def over(self, i: int, rows: dict[str, np.ndarray], t: int) -> None:
         """The episode of copy `i` ended with step `t`."""
@@ -149,14 +160,13 @@ class Envs(Vector):
         except (Exception, SystemExit) as error:
             raise self.error(i, f"raised {type(error).__name__} in reset: {error}") from error
         self.recorder.began(i, self.episodes[i])
-        if np.shape(obs) != self.shape:
-            raise self.error(i, f"returned {np.shape(obs)} from reset, its space has the shape {self.shape}")
-        if self.whole and not holds(self.dtype, obs):
-            what = f"returned an observation {misfit(obs)} in reset, its space is of {np.dtype(self.dtype)}"
-            raise self.error(i, what)
+        if shape_of(obs) != self.shape:
+            raise self.error(i, f"returned {shape_of(obs)} from reset, its space has the shape {self.shape}")
+        if self.whole and (wrong := self.whole.misfit(obs)):
+            raise self.error(i, f"returned an observation in reset {wrong}")
         try:
             return np.asarray(obs if self.start is None else obs - self.start, self.dtype)
-        except (TypeError, ValueError) as error:
+        except NUMBERLESS as error:
             raise self.error(i, f"returned an observation that is no number from reset: {obs!r:.80}") from error
 
     def complain(self, rows: dict[str, np.ndarray], count: int) -> None:
@@ -171,18 +181,3 @@ class Envs(Vector):
         """Begin the next episode of copy `i`."""
         self.ended(i)
         self.obs[i] = self.reset(i)
-
-
-def holds(dtype: Any, obs: Any) -> bool:
-    """Whether an array of whole numbers `dtype` holds an observation as it is."""
-    if isinstance(obs, int | np.integer):
-        return True
-    values = np.asarray(obs)
-    if values.dtype == dtype or values.dtype.kind not in "biuf":
-        return True                           # what is no number is an error of its own
-    return values.dtype.kind != "f" and bool((values == values.astype(dtype)).all())
-
-
-def misfit(obs: Any) -> str:
-    values = np.asarray(obs)
-    return f"of {values.dtype} from {values.min():g} to {values.max():g}"

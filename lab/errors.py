@@ -1,6 +1,7 @@
 """What can go wrong, each with the exit code of the command. The message says what, where and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -42,6 +43,17 @@ class RunInUse(LabError):
 
 class EnvError(LabError):
     """An environment raised, or returned something that no agent can learn from."""
+
+
+@contextmanager
+def making(what: str) -> Iterator[None]:
+    """Raises UsageError where that cannot be made, whatever its author raises."""
+    try:
+        yield
+    except LabError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{what} cannot be made: {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from . import signals
 from .compute import Compute
 from .contract import Policy, acting
 from .envs import Envs, Make
+from .state import frozen_rng, seed_globals
 
 COPIES = 16                       # environments stepped together
 
@@ -33,7 +34,15 @@ class EpisodeReturn:
                 "length/mean": float(lengths.mean())}
 
     def play(self) -> list[tuple[float, int]]:
-        """(return, length) of every episode. Copy i plays the episodes i, i + n, ...: short ones are not favoured."""
+        """(return, length) of every episode. Copy i plays the episodes i, i + n, ...: short ones are not favoured.
+
+        Global generators, from which an environment may draw, are the same at every call, and afterwards as before.
+        """
+        with frozen_rng():
+            seed_globals(self.compute.seed_for(self.name))
+            return self.all()
+
+    def all(self) -> list[tuple[float, int]]:
         envs = Envs(self.make, min(COPIES, self.episodes), self.compute, self.name)
         n, played = len(envs), list[tuple[float, int]]()
         quota = [len(range(i, self.episodes, n)) for i in range(n)]

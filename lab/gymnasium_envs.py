@@ -13,17 +13,17 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from .builtin import Gym
 from .cartpole_vector import CartPoleVector
-from .errors import UsageError, nearest
+from .errors import UsageError, making, nearest
 
 Made = TypeVar("Made")
 CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv"      # begins new episodes a step late
-# what an id or an import error starts with -> (module that registers or implements the family, the extra)
+# what an id starts with -> (module that registers or implements the family, the extra)
 FAMILIES = {
     "ALE/": ("ale_py", "atari"),
     "MinAtar/": ("minatar.gym", "minatar"),
 }
-MODULES = {"Box2D": "box2d", "box2d": "box2d", "swig": "box2d", "mujoco": "mujoco", "ale": "atari",
-           "minatar": "minatar", "pygame": "classic-control"}
+# a module that is missing -> the extra that brings it
+MODULES = {"Box2D": "box2d", "mujoco": "mujoco", "ale_py": "atari", "minatar": "minatar", "pygame": "classic-control"}
 
 
 def build(cfg: Gym, render_mode: str | None = None) -> gym.Env[Any, Any]:
@@ -45,7 +45,8 @@ def build_vector(cfg: Gym, n: int) -> VectorEnv[Any, Any, Any]:
                          "use vector.mode=sync or async")
     if spec is not None and spec.vector_entry_point == CARTPOLE:
         limit = cfg.max_episode_steps or spec.max_episode_steps
-        return made(cfg, lambda: CartPoleVector(**{"num_envs": n, "max_episode_steps": limit, **cfg.options}))
+        return made(cfg, lambda: CartPoleVector(**{**spec.kwargs, "num_envs": n, "max_episode_steps": limit,
+                                                     **cfg.options}))
     limits = {} if cfg.max_episode_steps is None else {"max_episode_steps": cfg.max_episode_steps}
     mode = {} if spec is None else autoreset_option(spec)
     return made(cfg, lambda: gym.make_vec(cfg.id, n, "vector_entry_point", **{**mode, **limits, **cfg.options}))
@@ -68,16 +69,15 @@ def known(cfg: Gym) -> None:
 
 
 def made(cfg: Gym, make: Callable[[], Made]) -> Made:
-    """What `make` returns. Raises UsageError for what Gymnasium says is wrong with the id or its options."""
-    try:
-        return make()
-    except (gym_error.NameNotFound, gym_error.NamespaceNotFound, gym_error.VersionNotFound) as error:
-        raise UsageError(f"no environment is registered as {cfg.id!r}. {close(cfg.id)}") from error
-    except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:
-        what = f"env.id={cfg.id} needs a package that is not installed ({one_line(error)}). {advice(error)}"
-        raise UsageError(what) from error
-    except (gym_error.Error, TypeError, ValueError, AssertionError) as error:
-        raise UsageError(f"env.id={cfg.id} with options {cfg.options} cannot be made: {one_line(error)}") from error
+    """What `make` returns. Raises UsageError for whatever is wrong with the id or its options."""
+    with making(f"env.id={cfg.id} with options {cfg.options}"):
+        try:
+            return make()
+        except (gym_error.NameNotFound, gym_error.NamespaceNotFound, gym_error.VersionNotFound) as error:
+            raise UsageError(f"no environment is registered as {cfg.id!r}. {close(cfg.id)}") from error
+        except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:
+            what = f"env.id={cfg.id} needs a package that is not installed ({one_line(error)}). {advice(error)}"
+            raise UsageError(what) from error
 
 
 def register_family(id: str) -> None:
@@ -92,11 +92,12 @@ def register_family(id: str) -> None:
 
 
 def advice(error: Exception) -> str:
-    text = str(error)
-    extras = [extra for word, extra in MODULES.items() if word in text]
-    if extras and extras[0] == "classic-control":
+    """What to install. Gymnasium raises an error of its own while it handles that of the module."""
+    missing = error if isinstance(error, ImportError) else error.__context__
+    extra = MODULES.get(str(getattr(missing, "name", "")).partition(".")[0])
+    if extra == "classic-control":
         return 'It draws with pygame: pip install "gymnasium[classic-control]"'
-    return f'pip install "pluglab[{extras[0]}]" brings it.' if extras else "Install it with pip."
+    return f'pip install "pluglab[{extra}]" brings it.' if extra else "Install it with pip."
 
 
 def close(id: str) -> str:

@@ -38,7 +38,7 @@ def placed(run: Path) -> Iterator[tuple[int, str, Path]]:
 
 
 def pixels(image: ArrayLike) -> NDArray[Any]:
-    """[H, W], [H, W, 1], [H, W, 3] or a batch of these, as uint8; floats are clipped to 0..1. Raises LabError."""
+    """[H, W], [H, W, C] or a batch of these, as uint8; floats are clipped to 0..1. Raises LabError."""
     array = np.asarray(image)
     if array.dtype == np.uint8:
         return array
@@ -49,17 +49,23 @@ def pixels(image: ArrayLike) -> NDArray[Any]:
 
 
 def picture(image: ArrayLike) -> Image.Image:
-    """A Pillow image of [H, W], [H, W, 1] or [H, W, 3]. Raises LabError for another shape or type."""
+    """A Pillow image of [H, W], [H, W, 1], [H, W, 3] or, without how opaque it is, [H, W, 4].
+
+    Raises LabError for another shape or type.
+    """
     array = pixels(image)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]                                          # [H, W]
+    if array.ndim == 3 and array.shape[2] == 4:
+        array = array[:, :, :3]                                         # [H, W, 3]
     if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3):
         return Image.fromarray(array)
-    raise LabError(f"an image has the shape [H, W], [H, W, 1] or [H, W, 3]; this one has {list(array.shape)}")
+    raise LabError(f"an image has the shape [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; this one has "
+                   f"{list(array.shape)}")
 
 
 def png(image: ArrayLike) -> bytes:
-    """[H, W], [H, W, 1] or [H, W, 3] as a PNG file. Raises LabError for another shape or type."""
+    """What `picture` takes as a PNG file. Raises LabError for another shape or type."""
     file = io.BytesIO()
     picture(image).save(file, "PNG")
     return file.getvalue()

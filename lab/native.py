@@ -9,10 +9,10 @@ from torch import Tensor
 
 from .compute import Compute
 from .env_state import Tier, probe
-from .envs import Envs
+from .envs import NUMBERLESS, Envs
 from .errors import EnvError
 from .joint import Joint
-from .native_checks import MakeVector, fits, odd_numbers
+from .native_checks import MakeVector, fits, odd_numbers, spread
 from .recorder import Recorder
 from .spaces import About, to_array
 
@@ -62,7 +62,9 @@ class NativeEnvs(Envs):
         self.obs[:] = self.counted(obs)
 
     def counted(self, obs: Any) -> np.ndarray:
-        """Integers from 0, whatever the space counts from."""
+        """Integers from 0, whatever the space counts from. Raises EnvError for one that the space has not."""
+        if self.whole and (wrong := self.whole.misfit(obs)):
+            raise self.error(-1, f"returned observations {wrong}")
         return np.asarray(obs if self.start is None else obs - self.start)
 
     def choices(self, action: Tensor) -> np.ndarray:
@@ -80,20 +82,33 @@ class NativeEnvs(Envs):
             raise self.error(-1, f"returned observations {list(np.shape(obs))} from the reset of some copies")
         if recorder.active:
             recorder.stepped(0, kept, obs, reward)
-        terminal, told = np.asarray(came["terminated"], bool), came["told"]
+        terminal = np.asarray(came["terminated"], bool)
         over = terminal | np.asarray(came["truncated"], bool)                               # [N]
         rows["next_obs"][t], self.obs[:] = self.counted(came["next_obs"]), self.counted(obs)
-        rows["reward"][t] = given(told, "learning_reward", reward)
-        lost = given(told, "learning_terminal", np.zeros(self.n, bool)).astype(bool)
+        rows["reward"][t] = self.said(came["told"], "learning_reward", reward)
+        lost = self.said(came["told"], "learning_terminal", np.zeros(self.n, bool)).astype(bool)
         rows["terminal"][t], rows["done"][t] = terminal | lost, over | lost
         if self.stack > 1:
             rows["reset"][t] = over
         self.returns += reward
         self.lengths += 1
-        self.frames[1] = given(told, "episode_frame_number", self.frames[1])
+        self.frames[1] = self.said(came["told"], "episode_frame_number", self.frames[1])
         for i in np.flatnonzero(over):
             self.finished.append((float(self.returns[i]), int(self.lengths[i])))
             self.ended(int(i))
+
+    def said(self, infos: Any, name: str, otherwise: Any) -> np.ndarray:
+        """What the infos say of each copy [N]; Gymnasium marks in `_name` for which copies they say it."""
+        if name not in infos:
+            return np.asarray(otherwise)
+        value, mask = infos[name], infos.get(f"_{name}")
+        try:
+            found = np.asarray(value if mask is None else np.where(mask, value, otherwise), np.float64)
+        except NUMBERLESS:
+            found = np.zeros(0)
+        if found.shape != (self.n,) or not np.isfinite(found).all():
+            raise self.error(-1, f"returned the {name} {spread(value)}; expected {self.n} numbers")
+        return found
 
     def restart(self, i: int) -> None:
         raise NotImplementedError("copies that share one object begin their episodes by themselves")
@@ -123,14 +138,6 @@ class NativeEnvs(Envs):
     def describe(self) -> list[str]:
         seeds = "each episode from its own seed" if self.envs[0].masked else "only the first episodes seeded"
         return [f"{self.n} copies stepped by {type(self.envs[0].vector).__name__}, {seeds}", *super().describe()]
-
-
-def given(told: Any, name: str, otherwise: Any) -> np.ndarray:
-    """What the infos say of each copy [N]; Gymnasium marks in `_name` for which copies they say it."""
-    if name not in told:
-        return np.asarray(otherwise)
-    mask = told.get(f"_{name}")
-    return np.asarray(told[name]) if mask is None else np.where(mask, told[name], otherwise)
 
 
 def broken(envs: Envs, obs: Any, reward: Any, terminated: Any, truncated: Any) -> str:

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from . import checkpoint, folder, signals
 from .assembly import Assembled, budget_of
 from .config import plain_of, world_name
-from .errors import DiskError, Diverged, LabError
+from .errors import DiskError, Diverged, LabError, UsageError
 from .host import host
 from .modules import count_parameters
 from .progress import Progress
@@ -127,7 +127,8 @@ class Sitting:
             rest = f"Try a smaller learning rate: {folder.going_on(self.path)} optimizer.lr=..."
         if isinstance(error, DiskError):
             return error
-        return type(error)(f"{error}. {where}{rest}. The traceback is in {self.path / 'error.txt'}")
+        kind = LabError if isinstance(error, UsageError) else type(error)         # it is late for one: a run is there
+        return kind(f"{error}. {where}{rest}. The traceback is in {self.path / 'error.txt'}")
 
     def to_sinks(self, count: int, seconds: float, metrics: Mapping[str, float]) -> None:
         self.sinks.write(count, metrics, datetime.now().timestamp())

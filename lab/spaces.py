@@ -9,20 +9,23 @@ from torch import Tensor
 
 from .errors import UsageError
 
+INTEGERS = (int, np.integer)
 SAME_OBS = (wrappers.OrderEnforcing, wrappers.PassiveEnvChecker, wrappers.TimeLimit, wrappers.RecordEpisodeStatistics)
 
 
 def standard(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """An environment whose observations are one array or one number: nested ones are joined.
+    """An environment whose observations are one array, or a number that is counted: nested ones are joined.
 
     Raises UsageError for spaces that have no such form, such as text.
     """
     space = env.observation_space
     if isinstance(space, spaces.Tuple) and all(isinstance(part, spaces.Discrete) for part in space):
         joined = spaces.MultiDiscrete([part.n for part in space], start=[part.start for part in space])
-        return wrappers.TransformObservation(env, lambda obs: np.asarray(obs, np.int64), joined)
+        return wrappers.TransformObservation(env, np.asarray, joined)
     if isinstance(space, spaces.Dict | spaces.Tuple | spaces.MultiBinary) and space.is_np_flattenable:
         return wrappers.FlattenObservation(env)
+    if isinstance(space, spaces.Box) and space.shape == ():
+        return wrappers.ReshapeObservation(env, (1,))
     if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete):
         return env
     raise UsageError(f"{name_of(env)} has observations {space}, which cannot be made one array; wrap the environment "
@@ -39,6 +42,51 @@ def dtype_of(space: gym.Space[Any]) -> Any:
     if kind == "f":
         return np.float32
     return np.int64 if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else space.dtype
+
+
+def shape_of(obs: Any) -> tuple[int, ...] | None:
+    """None for nested lists of uneven lengths."""
+    try:
+        return tuple(np.shape(obs))
+    except ValueError:
+        return None
+
+
+class Whole(NamedTuple):
+    """Observations that are whole numbers: from `low` to `high`, entry by entry."""
+
+    space: gym.Space[Any]
+    dtype: np.dtype[Any]
+    low: Any
+    high: Any
+    counted: bool                 # not every value of the dtype is one of them
+
+    def misfit(self, obs: Any) -> str:
+        """In what an observation [..., *shape] is none of these, or "". What is no number is an error of its own."""
+        if isinstance(obs, INTEGERS):
+            fits = self.low <= obs <= self.high
+        else:
+            obs = np.asarray(obs)
+            if obs.dtype.kind not in "biuf" or (obs.dtype == self.dtype and not self.counted):
+                return ""
+            fits = obs.dtype.kind != "f" and bool(((obs >= self.low) & (obs <= self.high)).all())
+        if fits:
+            return ""
+        seen = np.asarray(obs)
+        return f"of {seen.dtype} from {seen.min():g} to {seen.max():g}, its space is of {self.dtype}: {self.space}"
+
+
+def whole(space: gym.Space[Any]) -> Whole | None:
+    """What its observations may be where they are whole numbers."""
+    dtype = np.dtype(dtype_of(space))
+    if isinstance(space, spaces.Discrete):
+        return Whole(space, dtype, int(space.start), int(space.start + space.n) - 1, True)
+    if isinstance(space, spaces.MultiDiscrete):
+        return Whole(space, dtype, space.start, space.start + space.nvec - 1, True)
+    if dtype.kind not in "biu":
+        return None
+    low, high = (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    return Whole(space, dtype, low, high, False)
 
 
 def to_array(space: gym.Space[Any], action: Tensor) -> np.ndarray:

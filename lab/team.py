@@ -24,6 +24,10 @@ def context() -> Any:
     return found
 
 
+class InWorker(Exception):
+    """What happened in the other process: its traceback, as text."""
+
+
 class Team:
     """Workers that are asked all at once and then waited for. `where(worker)` says what each was doing, for errors."""
 
@@ -70,11 +74,11 @@ class Team:
             answer: Answer = self.pipes[worker].recv()
         except (EOFError, OSError):
             raise EnvError(self.obituary(worker)) from None
-        result, error, records = answer
+        result, error, trace, records = answer
         for level, message in records:
             LOG.log(level, "%s", message)
         if error:
-            raise EnvError(error)
+            raise EnvError(error) from InWorker(f"\n\n{trace}")
         return result
 
     def obituary(self, worker: int) -> str:

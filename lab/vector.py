@@ -11,7 +11,7 @@ from .env_state import Tier
 from .errors import EnvError
 from .normalize import Normalizer
 from .recorder import MEANING
-from .spaces import About, dtype_of
+from .spaces import About, dtype_of, whole
 from .state import Saved
 
 LOG = logging.getLogger("lab")
@@ -31,7 +31,7 @@ class Vector(Saved):
         self.observation_space, self.action_space = of.observation_space, of.action_space
         self.stack, self.padding = of.stack, of.padding   # frames in obs [stack, ...]; see lab.spaces.stack_of
         self.shape, self.dtype = of.observation_space.shape, dtype_of(of.observation_space)
-        self.whole = np.dtype(self.dtype).kind != "f"     # observations are integers, bytes or booleans
+        self.whole = whole(of.observation_space)          # what integers, bytes or booleans may be observed
         start = getattr(of.observation_space, "start", 0)
         self.start = start if np.any(start) else None     # integer observations count from here; ours from 0
         self.episodes: Any = [0] * n                      # [N] numbers of the episodes in progress

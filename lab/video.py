@@ -51,7 +51,7 @@ class Video:
 
     def film(self, envs: Envs) -> list[np.ndarray]:
         film, step, every, done, episode = list[np.ndarray](), 0, 1, False, envs.episodes[0]
-        while not done and step <= self.max_steps:
+        while not done and step < self.max_steps:
             if step % every == 0:
                 film.append(self.frame(envs))
             if len(film) == 2 * self.frames:

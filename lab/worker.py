@@ -1,7 +1,7 @@
 """A process that steps some of the copies, by the very code that steps them all in one process. N copies in all.
 
 It is told what to do over a pipe; rows, observations and actions lie in memory that it shares with its parent. It
-answers every request with (what came of it, the error or "", log records), and ends when the pipe does.
+answers every request with (what came of it, the error or "", its traceback, log records), and ends when the pipe does.
 """
 
 import io
@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from .host import host
 from .spaces import standard
 from .state import rng_state, seed_globals, set_rng_state
 
-Answer = tuple[Any, str, list[tuple[int, str]]]
+Answer = tuple[Any, str, str, list[tuple[int, str]]]
 LEFT_ALONE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)    # the parent decides, and may still save
 
 
@@ -160,13 +161,12 @@ def work(job: Job, pipe: Connection) -> None:
     with redirect_stderr(io.StringIO()):
         host()                                            # whatever it says of the plugins, the parent said it
     threading.Thread(target=follow, args=(multiprocessing.parent_process(),), daemon=True).start()
-    share, error = attempt(partial(Share, job))
+    share, *told = attempt(partial(Share, job))
     with suppress(EOFError, OSError):
-        pipe.send((None, error, kept.taken()))
+        pipe.send((None, *told, kept.taken()))
         while share is not None:
             name, arguments = pipe.recv()
-            result, error = attempt(partial(getattr(share, name), *arguments))
-            pipe.send((result, error, kept.taken()))
+            pipe.send((*attempt(partial(getattr(share, name), *arguments)), kept.taken()))
     if share is not None:
         with suppress(Exception):
             share.close()
@@ -178,11 +178,11 @@ def follow(parent: Any) -> None:
     os._exit(1)
 
 
-def attempt(call: Callable[[], Any]) -> tuple[Any, str]:
-    """What it returns, and "" or what went wrong."""
+def attempt(call: Callable[[], Any]) -> tuple[Any, str, str]:
+    """What it returns, and "" or what went wrong, with the traceback."""
     try:
-        return call(), ""
+        return call(), "", ""
     except EnvError as error:
-        return None, str(error)
+        return None, str(error), traceback.format_exc()
     except (Exception, SystemExit) as error:
-        return None, f"{type(error).__name__}: {error}"
+        return None, f"{type(error).__name__}: {error}", traceback.format_exc()

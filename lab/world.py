@@ -20,7 +20,7 @@ from .devices import room
 from .env_state import Tier, probe
 from .env_walk import sampler
 from .envs import Envs, standard
-from .errors import EnvError, UsageError
+from .errors import EnvError, UsageError, making
 from .evaluate import EpisodeReturn
 from .host import host
 from .native import NativeEnvs
@@ -41,10 +41,14 @@ class World:
         self.normalizer: Normalizer | None = None         # of the environments that train
 
     def make_env(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
-        """One environment, its observations joined to one array or number. Raises UsageError where none was chosen."""
+        """One environment, its observations joined to one array or number.
+
+        Raises UsageError where none was chosen, and where it cannot be made.
+        """
         if self.cfg.env is None:
             raise UsageError(f"{self.cfg.agent.name} learns from an environment: add env=NAME, such as env=CartPole")
-        return standard(host().load("env", self.cfg.env.name)(self.cfg.env, render_mode))
+        with making(f"env={self.cfg.env.name}"):
+            return standard(host().load("env", self.cfg.env.name)(self.cfg.env, render_mode))
 
     def envs(self, n: int, name: str = "train") -> Envs:
         """`n` copies for training, stepped as vector.mode says, their state saved as exactly as they allow.
@@ -92,7 +96,8 @@ class World:
         if not getattr(host().entry("env", cfg.name), "build_vector", ""):
             raise UsageError(f"env {cfg.name} has no vector environment of its own, which vector.mode=native asks for; "
                              "use vector.mode=sync or async")
-        made: VectorEnv[Any, Any, Any] = host().load("env", cfg.name, "build_vector")(cfg, n)
+        with making(f"the vector environment of env={cfg.name}"):
+            made: VectorEnv[Any, Any, Any] = host().load("env", cfg.name, "build_vector")(cfg, n)
         return made
 
     def seen(self, policy: Policy) -> Policy:
@@ -170,6 +175,9 @@ class Exhibition(World):
 
     def copies(self, n: int, name: str) -> Envs:
         return Envs(self.make_env, n, self.compute, name)
+
+    def tried(self) -> None:
+        pass
 
     def must_fit(self, key: str, n: int, size: int) -> None:
         pass

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import random
 
 import gymnasium as gym
 import numpy as np
@@ -16,6 +17,7 @@ from lab.env_state import Tier, probe
 from lab.envs import Envs, standard
 from lab.errors import EnvError, UsageError
 from lab.evaluate import EpisodeReturn, interval
+from lab.state import seed_globals
 from lab.testing.envs import TinyBox, TinyHidden, TinyTired
 
 COMPUTE = Compute(ComputeConfig(device="cpu"), seed=7)
@@ -135,7 +137,8 @@ class Shown(Counts):
     (spaces.Box(-1, 1, (2, 3), np.float64), (2, 3), torch.float32, np.asarray),
     (spaces.Box(0, 255, (4, 4), np.uint8), (4, 4), torch.uint8, np.asarray),
     (spaces.Box(-9, 9, (2,), np.int32), (2,), torch.int32, np.asarray),
-    (spaces.Box(-1, 1, (), np.float32), (), torch.float32, np.asarray),
+    (spaces.Box(-1, 1, (), np.float32), (1,), torch.float32, lambda obs: [obs]),
+    (spaces.Box(0, 255, (), np.uint8), (1,), torch.uint8, lambda obs: [obs]),
     (spaces.Discrete(5), (), torch.int64, np.asarray),
     (spaces.Discrete(5, start=-2), (), torch.int64, lambda obs: obs + 2),
     (spaces.MultiDiscrete([3, 4]), (2,), torch.int64, np.asarray),
@@ -515,6 +518,27 @@ def test_evaluation_plays_the_same_episodes_every_time_and_closes_what_it_opens(
     look = EpisodeReturn(Watched, first_action, 20, COMPUTE, 50)
     assert look.play() == look.play() and len(set(look.play())) == 20 and len(closed) == 48
     assert look.play() != EpisodeReturn(Watched, first_action, 20, COMPUTE, 50, name="other").play()
+
+
+class GlobeOfPython(TinyBox):
+    """Draws from every generator that there is one of."""
+
+    def push(self, action):
+        return super().push(action) + 0.1 * (random.random() + np.random.rand() + float(torch.rand(())))
+
+
+def test_so_do_environments_that_draw_from_global_generators_which_are_put_back():
+    look, drawn = EpisodeReturn(limited(GlobeOfPython), first_action, 5, COMPUTE, 50), []
+    for _ in range(2):
+        seed_globals(3)
+        drawn.append((random.random(), np.random.rand(), float(torch.rand(()))))
+        returns = look.play()
+        drawn.append((random.random(), np.random.rand(), float(torch.rand(()))))
+    assert look.play() == returns and drawn[:2] == drawn[2:] and len(set(returns)) == 5
+    seed_globals(3)
+    assert [(random.random(), np.random.rand(), float(torch.rand(()))) for _ in range(2)] == drawn[:2]
+    other = Compute(ComputeConfig(device="cpu"), seed=8)
+    assert EpisodeReturn(limited(GlobeOfPython), first_action, 5, other, 50).play() != returns
 
 
 def test_short_episodes_are_not_favoured():

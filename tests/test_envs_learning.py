@@ -74,7 +74,9 @@ def test_a_film_goes_on_when_a_life_is_lost():
 
 
 @pytest.mark.parametrize("told, text", [
-    ({"learning_reward": "much"}, "returned the learning_reward 'much'; expected a number"),
+    ({"learning_reward": "much"}, "returned the learning_reward 'much', .*; expected a number for each"),
+    ({"episode_frame_number": None}, "the episode_frame_number None; expected a number for each"),
+    ({"learning_terminal": np.zeros(2)}, r"the learning_terminal array\(\[0., 0.\]\), the episode_frame_number 4;"),
     ({"learning_reward": None}, "that is not finite"), ({"learning_reward": np.nan}, "a reward that is not finite")])
 def test_what_cannot_be_learned_from(told, text):
     with pytest.raises(EnvError, match=text):

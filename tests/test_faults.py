@@ -81,6 +81,9 @@ REFUSED = {
     "wrong type": ([DQN, "agent.batch_size=many"], "Integer"),
     "unknown sink": ([DQN, "log.sinks=[wandb]"], "There is no sink named 'wandb'"),
     "unknown option of an env": ([DQN, CARTPOLE, "+env.options.wheels=3"], "unexpected keyword argument 'wheels'"),
+    "unknown value of an option": ([DQN, "env=FrozenLake", "env.options.map_name=9x9"],
+                                   "with options {'map_name': '9x9'} cannot be made: KeyError: '9x9'"),
+    "an environment of another project": ([DQN, "env=gym", "env.id=Humanoid-v2"], "cannot be made: ImportError: The"),
     "continuous actions": ([DQN, "env=Pendulum"], "dqn needs a Discrete action space; Pendulum-v1 has Box"),
     "continuous actions in a table": (["+agent=q_learning", "env=Pendulum"],
                                       "q_learning needs a Discrete action space"),
@@ -121,6 +124,48 @@ def test_a_missing_family_names_its_extra(module, args, extra, lab, monkeypatch,
     monkeypatch.delitem(gym.registry, args[-1].removeprefix("env.id="), raising=False)      # another test may have it
     code, _, err = lab(DQN, *args, "budget.updates=1")
     assert code == 2 and told(err, extra) and not list(tmp_path.iterdir())
+
+
+class Unmade(TinyBox):
+    """Cannot be made, or not more often than `times`."""
+
+    made = 0
+
+    def __init__(self, render_mode=None, error=None, times=0):
+        super().__init__(render_mode)
+        Unmade.made += 1
+        if Unmade.made > times:
+            raise error or ModuleNotFoundError("No module named 'locale_tools'", name="locale_tools")
+
+
+gym.register("lab/Unmade-v0", Unmade)
+UNMADE = (DQN, "env=gym", "env.id=lab/Unmade-v0", "compute.device=cpu")
+
+
+@pytest.mark.parametrize("error, text", [
+    (RuntimeError("no licence\nfound"), "cannot be made: RuntimeError: no licence found"),
+    (FileNotFoundError(2, "No such file", "map.txt"), "cannot be made: FileNotFoundError: [Errno 2] No such file"),
+    (SystemExit(3), "cannot be made: SystemExit: 3"),
+    (None, "needs a package that is not installed (No module named 'locale_tools'). Install it with pip.")])
+@pytest.mark.parametrize("by", ["an environment", "a plugin"])
+def test_an_environment_that_cannot_be_made_is_refused(by, error, text, lab, monkeypatch, tmp_path):
+    def build(cfg, render_mode=None):
+        raise error
+
+    monkeypatch.setitem(gym.registry["lab/Unmade-v0"].kwargs, "error", error)
+    if by == "a plugin" and error:
+        monkeypatch.setattr("lab.gymnasium_envs.build", build)
+    code, out, err = lab(*UNMADE)
+    assert code == 2 and told(err, text, "env=gym" if by == "a plugin" and error else "env.id=lab/Unmade-v0")
+    assert out == "" and not list(tmp_path.iterdir())
+
+
+def test_one_that_can_no_longer_be_made_ends_the_run_as_a_failure(lab, monkeypatch, tmp_path):
+    """At the first evaluation: for training five or six were made."""
+    monkeypatch.setitem(gym.registry["lab/Unmade-v0"].kwargs, "times", 8)
+    monkeypatch.setattr(Unmade, "made", 0)
+    code, _, err = lab(*UNMADE, *SMALL, "evaluate.videos=0", "agent.warmup=10", "agent.batch_size=4")
+    assert code == 1 and told(err, "env.id=lab/Unmade-v0 needs a package", "resume=run") and about(tmp_path / "run")
 
 
 def test_a_plugin_that_cannot_build_is_its_own_mistake(dqn, monkeypatch, tmp_path):

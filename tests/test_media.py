@@ -31,12 +31,17 @@ def test_a_png_holds_the_very_pixels(shape):
     assert read.format == "PNG" and np.array_equal(np.asarray(read).reshape(shape), image)
 
 
+def test_how_opaque_a_picture_is_is_left_out():
+    image = np.random.default_rng(0).integers(0, 256, (3, 5, 4), dtype=np.uint8)
+    assert np.array_equal(np.asarray(media.picture(image)), image[:, :, :3])
+
+
 def test_floats_are_brightness_from_0_to_1():
     assert media.pixels([[0.0, 0.5, 1.0, 7.0, -1.0, np.nan]]).tolist() == [[0, 128, 255, 255, 0, 0]]
 
 
 @pytest.mark.parametrize(("image", "message"), [(np.zeros((2, 2), np.int64), "int64"),
-                                                (np.zeros((2, 2, 4)), r"\[2, 2, 4\]")])
+                                                (np.zeros((2, 2, 5)), r"\[2, 2, 5\]")])
 def test_what_is_no_image_is_refused(image, message):
     with pytest.raises(LabError, match=message):
         media.png(image)

@@ -6,7 +6,10 @@ import torch
 from gymnasium import spaces
 from torch import nn
 
+from lab.assembly import assemble
+from lab.compose import composed
 from lab.errors import UsageError
+from lab.host import host
 from lab.modules import count_parameters
 from lab.nn import OneHot, Scale, reading, width
 from lab_models import cnn, mlp
@@ -84,6 +87,35 @@ def test_the_network_of_mnih_2015():
 def test_auto_takes_what_fits():
     assert any(isinstance(layer, nn.Conv2d) for layer in cnn.auto(Auto(**SMALL), (2, 10, 9), 3))
     assert [type(each) for each in cnn.auto(Auto(), (4,), 3)] == [type(each) for each in mlp.build(MLP(), (4,), 3)]
+
+
+@pytest.mark.parametrize("shape, convolutions", [
+    ((10, 10, 4), [(16, 3, 1)]), ((4, 10, 10), [(16, 3, 1)]), ((3, 35, 90), [(16, 3, 1)]), ((3, 3, 1), [(16, 3, 1)]),
+    ((3, 36, 36), [(32, 8, 4), (64, 4, 2), (64, 3, 1)]), ((36, 90, 3), [(32, 8, 4), (64, 4, 2), (64, 3, 1)])])
+def test_auto_has_small_kernels_for_small_pictures(shape, convolutions):
+    """By hand: 36 pixels become 8, then 3, then 1; 35 become 7, then 2."""
+    net = cnn.auto(Auto(), shape, 3)
+    assert [(each.out_channels, each.kernel_size[0], each.stride[0]) for each in net
+            if isinstance(each, nn.Conv2d)] == convolutions
+    assert net(torch.zeros(5, *shape)).shape == (5, 3)
+
+
+def test_auto_takes_kernels_that_were_asked_for_as_they_are():
+    assert [each.kernel_size[0] for each in cnn.auto(Auto(**SMALL), (10, 10, 4), 3) if isinstance(each, nn.Conv2d)
+            ] == [3, 2]
+    with pytest.raises(UsageError, match="do not fit a picture"):
+        cnn.auto(Auto(kernels=[8, 4, 4]), (10, 10, 4), 3)
+
+
+BLIND = {"q_learning", "sarsa", "expected_sarsa", "double_q_learning"}
+CONTINUOUS = {"sb3_sac", "sb3_td3", "sb3_tqc", "sb3_crossq"}
+
+
+@pytest.mark.parametrize("agent", sorted({*host().names("agent")} - BLIND - CONTINUOUS))
+def test_every_agent_that_sees_pictures_starts_on_a_small_one(agent):
+    pytest.importorskip("minatar")
+    cfg = composed([f"+agent={agent}", "env=MinAtarBreakout", "compute.device=cpu", "evaluate.videos=0"])
+    assemble(cfg).experiment.stream.close()
 
 
 @pytest.mark.parametrize("shape, text", [

@@ -88,10 +88,22 @@ class Skewed(gym.Env):
         return np.float32([1e7 * max(beyond, -1e-7)]), -float(np.square(action[0])), False, False, {}
 
 
+class Half(Skewed):
+    """Its bounds are said in half the precision, in which no action comes."""
+
+    action_space = gym.spaces.Box(np.float16([-0.3]), np.float16([0.9]), dtype=np.float16)
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, float(action.dtype == np.float32), *rest
+
+
 gym.register("lab/Skewed-v0", Skewed, max_episode_steps=20)
+gym.register("lab/Half-v0", Half, max_episode_steps=20)
 CASES = {
     "skewed bounds": ("td3", "lab/Skewed-v0", {
         "noise_type": "normal", "noise_std": 3.0, "batch_size": 32, "learning_starts": 20}),
+    "bounds of half precision": ("ppo", "lab/Half-v0", {"n_steps": 64}),
     "several environments": ("ppo", CART, {"num_envs": 3, "n_steps": 64, "n_epochs": 2}),
     "a schedule": ("ppo", CART, {"n_steps": 64, "learning_rate": "lin_0.01", "clip_range": "lin_0.3"}),
     "bounds of actions": ("ppo", PENDULUM, {"num_envs": 2, "n_steps": 64, "use_sde": True, "sde_sample_freq": 4}),

@@ -148,10 +148,31 @@ def test_a_larger_budget_holds_the_last_value_of_a_schedule():
     assert assembled("dqn", "budget.updates=9").experiment.stream.model._total_timesteps == 100_000
 
 
+class Whole(Fragile):
+    """Takes a Box of whole numbers."""
+
+    action_space = gym.spaces.Box(0, 9, (2,), np.int32)
+
+
+class Old(Fragile):
+    """Its steps are those of Gym 0.25."""
+
+    def step(self, action):
+        return super().step(action)[:4]
+
+
+gym.register("test/Whole-v0", Whole)
+gym.register("test/Old-v0", Old)
 REFUSED = {
     ("dqn", "env=Pendulum"): "sb3_dqn needs a Discrete action space; Pendulum-v1 has Box",
     ("sac", "env=CartPole"): "sb3_sac needs a Box action space; CartPole-v1 has Discrete",
     ("ppo", "env=gym", "env.id=lab/TinyDiscrete-v0"): "counts from 0",
+    ("ppo", "env=gym", "env.id=test/Whole-v0"): "test/Whole-v0 has actions Box(0, 9, (2,), int32), whole numbers",
+    ("sac", "env=gym", "env.id=test/Whole-v0"): "would hand it fractions",
+    ("a2c", "env=gym", "env.id=test/Old-v0"): "values to unpack (expected 5, got 4): it fails at its first step",
+    ("dqn", "env=gym", "env.id=test/Old-v0"): "it fails at its first step",
+    ("dqn", "agent.n_steps=500", "agent.buffer_size=499"): "agent.n_steps=500 need at least 500",
+    ("sac", "agent.n_steps=6", "agent.num_envs=2", "agent.buffer_size=11"): "2 environments with agent.n_steps=6 need",
     ("ppo", "agent.nsteps=3"): "Did you mean 'n_steps'",
     ("ppo", "agent.learning_rate=fast"): "agent.learning_rate is fast; expected a number",
     ("ppo", "agent.clip_range_vf=x"): "agent.clip_range_vf is x", ("ppo", "agent.gamma=2"): "agent.gamma is 2",

@@ -5,23 +5,30 @@ import io
 import json
 import os
 import pickle
+import shutil
 import sys
 import zipfile
 from contextlib import suppress
+from dataclasses import fields
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import stable_baselines3 as sb3
 import torch
+from stable_baselines3.common.noise import NormalActionNoise, OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
 from test_sb3 import CART, KINDS, PENDULUM
 
 from lab import checkpoint
+from lab.assembly import assemble
 from lab.commands.runs import trained
+from lab.compose import composed
 from lab.errors import UsageError
+from lab.host import host
 from lab_sb3.__main__ import main
 from lab_sb3.limits import network
-from lab_sb3.zips import agent_of, fill, policy_kwargs, read_data
+from lab_sb3.zip_values import found, policy_kwargs
+from lab_sb3.zips import agent_of, fill, read_data
 
 NETWORK = {"net_arch": [8], "activation_fn": torch.nn.ELU}
 QUICK = ("evaluate.episodes=1", "evaluate.videos=0", "compute.device=cpu")
@@ -71,6 +78,65 @@ def test_a_zip_becomes_a_run_and_a_run_a_zip(agent, command, tmp_path):
     assert command("export", run, "ours.zip")[0] == 0
     ours = KINDS[agent].load("ours.zip", device="cpu")
     assert np.array_equal(ours.predict(observations(agent), deterministic=True)[0], wanted)
+
+
+SGD = {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {"momentum": 0.5}}
+ADAMW = {"optimizer_class": torch.optim.AdamW, "optimizer_kwargs": {"betas": (0.8, 0.9)}}
+SLOW = {"optimizer_class": torch.optim.RMSprop, "optimizer_kwargs": {"alpha": 0.5}}
+FOREIGN = {"optimizer_class": torch.optim.Adagrad, "optimizer_kwargs": {"lr_decay": 0.1}}
+TENSOR = {"optimizer_kwargs": {"eps": torch.tensor(1e-5)}}
+NORMAL, WALK = NormalActionNoise(np.zeros(1), 0.3 * np.ones(1)), OrnsteinUhlenbeckActionNoise(np.zeros(1), np.ones(1))
+SHIFTED, BRISK = NormalActionNoise(np.ones(1), np.ones(1)), OrnsteinUhlenbeckActionNoise(np.zeros(1), np.ones(1), 0.5)
+
+
+@pytest.mark.parametrize("agent, theirs, ours, kwargs, unread", [
+    ("ppo", SGD, {}, {"optimizer_class": "sgd", "optimizer_kwargs": {"momentum": 0.5}}, []),
+    ("sac", ADAMW, {}, {"optimizer_class": "adamw", "optimizer_kwargs": {"betas": [0.8, 0.9]}}, []),
+    ("ppo", {"optimizer_kwargs": {"eps": 0.1}}, {}, {"optimizer_kwargs": {"eps": 0.1}}, []),
+    ("ppo", FOREIGN, {}, {}, ["policy_kwargs.optimizer_class"]),
+    ("ppo", TENSOR, {}, {}, ["policy_kwargs.optimizer_kwargs"]),
+    ("a2c", {"use_rms_prop": False}, {"use_rms_prop": False}, {}, []),
+    ("a2c", {"rms_prop_eps": 0.5}, {"use_rms_prop": True, "rms_prop_eps": 0.5}, {}, []),
+    ("a2c", SLOW, {}, {"optimizer_class": "rmsprop", "optimizer_kwargs": {"alpha": 0.5}}, []),
+    ("a2c", SGD, {}, {"optimizer_class": "sgd", "optimizer_kwargs": {"momentum": 0.5}}, []),
+    ("td3", {"action_noise": NORMAL}, {"noise_type": "normal", "noise_std": 0.3}, {}, []),
+    ("td3", {"action_noise": VectorizedActionNoise(NORMAL, 2)}, {"noise_type": "normal", "noise_std": 0.3}, {}, []),
+    ("sac", {"action_noise": WALK}, {"noise_type": "ornstein-uhlenbeck", "noise_std": 1.0}, {}, []),
+    ("td3", {"action_noise": SHIFTED}, {"noise_type": "none"}, {}, ["action_noise"]),
+    ("td3", {"action_noise": BRISK}, {"noise_type": "none"}, {}, ["action_noise"]),
+    ("td3", {"action_noise": VectorizedActionNoise(WALK, 2)}, {"noise_type": "none"}, {}, ["action_noise"]),
+    ("td3", {}, {"noise_type": "none"}, {}, [])])
+def test_the_optimizer_and_the_noise_are_taken_over_or_named(agent, theirs, ours, kwargs, unread, tmp_path):
+    path, kind = tmp_path / "theirs.zip", KINDS[agent]
+    given = {"policy_kwargs": dict(theirs)} if any(name.startswith("optimizer") for name in theirs) else theirs
+    made = kind("MlpPolicy", env_of(agent), device="cpu", **given)
+    made.save(path)
+    names = {each.name for each in fields(host().entry("agent", f"sb3_{agent}").config)}
+    seen = found(path, f"sb3_{agent}", read_data(path), names)
+    assert (seen.policy_kwargs, seen.unread) == (kwargs, ["train_freq"] * (agent in ("td3", "sac")) + unread)
+    values = {name: "null" if value is None else value for name, value in seen.values.items()}
+    cfg = composed([f"+agent=sb3_{agent}", *(f"agent.{name}={value}" for name, value in values.items()), *QUICK])
+    cfg.agent.policy_kwargs = seen.policy_kwargs
+    assert ours.items() <= vars(cfg.agent).items()
+    if not unread:
+        cfg.env = composed(["+agent=ppo", "env=gym", f"env.id={env_of(agent)}"]).env
+        model = assemble(cfg).experiment.learner.model
+        policy, other = (getattr(each.policy, "actor", each.policy) for each in (model, made))
+        assert type(policy.optimizer) is type(other.optimizer) and policy.optimizer.defaults == other.optimizer.defaults
+
+
+def test_what_the_command_line_says_of_them_holds(command, tmp_path):
+    sb3.PPO("MlpPolicy", CART, device="cpu", policy_kwargs=dict(SGD)).save("sgd.zip")
+    sb3.TD3("MlpPolicy", PENDULUM, device="cpu", action_noise=NORMAL).save("noise.zip")
+    for args, name, value in (
+            (("sgd.zip", "env=CartPole", "+agent.policy_kwargs.optimizer_class=adam"), "policy_kwargs",
+             {"optimizer_class": "adam"}),
+            (("noise.zip", "env=Pendulum", "agent.noise_std=0.2"), "noise_type", "normal"),
+            (("noise.zip", "env=Pendulum", "agent.noise_type=none"), "noise_type", "none")):
+        assert command("import", *args, *QUICK)[0] == 0
+        run = run_folder(tmp_path)
+        assert getattr(trained(run, 1, [])[0].agent, name) == value
+        shutil.rmtree(tmp_path / "runs")
 
 
 def test_an_imported_run_goes_on_and_its_zip_knows_how_far(command, lab, tmp_path):

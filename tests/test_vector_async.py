@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from contextlib import suppress
 from pathlib import Path
 
@@ -219,9 +220,11 @@ class Unset(Trouble):
     (Nan, r"copy 2 of 4, step 12 of the run\) returned an observation that is not finite")])
 def test_a_failure_names_the_copy_and_what_it_left_can_be_saved(kind, text, tmp_path, caplog):
     envs = AsyncEnvs(kind, 4, COMPUTE, about(kind()), Tier.EXACT, 2)
-    with pytest.raises(EnvError, match=text):
+    with pytest.raises(EnvError, match=text) as raised:
         for t in range(5):
             envs.collect(acting(envs, torch.Generator()), 1, 4 * t)
+    trace = "".join(traceback.format_exception(raised.value))
+    assert ('raise RuntimeError("lost a wheel")' in trace) is (kind is Raises), "the line of the environment"
     state = on_disk(envs, tmp_path)
     envs.close()
     again = Envs(Trouble, 4, COMPUTE, tier=Tier.EXACT)

@@ -17,6 +17,7 @@ from lab.config import ComputeConfig
 from lab.env_state import Tier
 from lab.envs import Envs
 from lab.errors import EnvError, UsageError
+from lab.gymnasium_envs import CARTPOLE
 from lab.native import NativeEnvs
 from lab.spaces import About, about
 from lab.streams import Steps
@@ -131,6 +132,21 @@ def test_cartpole_has_the_time_limit_that_it_is_given():
     rows, plain = [(generator.manual_seed(3), envs.collect(act, 200))[1] for envs in (vector, single)]
     assert all(torch.equal(rows[name], plain[name]) for name in rows)
     assert 0 < rows["terminal"].sum() < rows["done"].sum() and max(length for _, length in vector.finished) == 12
+
+
+def test_cartpole_has_the_options_that_it_is_registered_with():
+    gym.register("lab/Paid-v0", "gymnasium.envs.classic_control.cartpole:CartPoleEnv", max_episode_steps=50,
+                 vector_entry_point=CARTPOLE, kwargs={"sutton_barto_reward": True})
+    try:
+        for options, rewards in ((), [0, -1]), (("+env.options.sutton_barto_reward=false",), [1, 1]):
+            cfg = composed(["+agent=dqn", "env=gym", "env.id=lab/Paid-v0", "compute.device=cpu", *options])
+            world = World(cfg, COMPUTE)
+            single, cfg.vector.mode = Envs(world.make_env, 2, COMPUTE, "train"), "native"
+            rows, plain = (envs.collect(zeros, 12) for envs in (world.envs(2), single))
+            assert all(torch.equal(rows[name], plain[name]) for name in rows)
+            assert [rows["reward"][0, 0], rows["reward"][rows["done"] > 0][0]] == rewards
+    finally:
+        del gym.registry["lab/Paid-v0"]
 
 
 class Told(Counting):

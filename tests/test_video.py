@@ -51,6 +51,19 @@ def test_a_film_is_thinned_evenly_while_it_grows(length, frames):
     assert list(films) == ["video/0", "video/1"] and films["video/0"].shape == (len(frames), 60, 64, 3)
 
 
+@pytest.mark.parametrize("max_steps", [1, 4])
+def test_a_film_has_a_frame_before_each_of_its_steps_and_no_more(max_steps):
+    env = Drawn(1000)
+    films = video(env, max_steps=max_steps)()
+    assert [film[:, 0, 0, 0].tolist() for film in films.values()] == [list(range(max_steps))] * 2
+
+
+def test_frames_may_say_how_opaque_they_are():
+    env = Drawn(3)
+    env.render = lambda: np.full((6, 8, 4), 7, np.uint8)
+    assert video(env)()["video/0"].shape == (3, 6, 8, 3)
+
+
 def test_no_more_than_twice_its_frames_are_held(monkeypatch):
     held = []
     monkeypatch.setattr("lab.video.thinned", lambda film, frames: held.append(len(film)) or film[:frames])

@@ -1,6 +1,8 @@
 """Convolutions, then fully connected layers (LeCun et al. 1998). B batch, C channels, H height, W width."""
 
 import math
+from dataclasses import replace
+from typing import Any
 
 from torch import nn
 
@@ -9,6 +11,9 @@ from lab.errors import UsageError
 from . import mlp
 from .layers import ACTIVATIONS, ChannelsFirst, dense
 from .plugin import CNN, Auto
+
+SMALLEST = 36                     # pixels on a side that the convolutions of Mnih et al. 2015 need
+SMALL: dict[str, Any] = {"channels": [16], "kernels": [3], "strides": [1]}       # Young & Tian 2019, for MinAtar
 
 
 def build(cfg: CNN, shape: tuple[int, ...], outputs: int | None = None) -> nn.Sequential:
@@ -35,11 +40,16 @@ def build(cfg: CNN, shape: tuple[int, ...], outputs: int | None = None) -> nn.Se
 
 
 def auto(cfg: Auto, shape: tuple[int, ...], outputs: int | None = None) -> nn.Sequential:
-    """`build` for pictures; the fully connected layers alone for what has fewer axes. Raises UsageError for more."""
+    """`build` for pictures; the fully connected layers alone for what has fewer axes. Raises UsageError for more.
+
+    Where the convolutions are left as they come, pictures that they do not fit are seen by those for small ones.
+    """
     if len(shape) > 3:
         raise UsageError(f"model=auto sees pictures of three axes and vectors; these inputs are {list(shape)}: stack "
                          "pictures without colours (env.grayscale=true) or colours without a stack, or choose "
                          "model=mlp, which joins all numbers")
     if len(shape) == 3:
-        return build(cfg, shape, outputs)
+        untouched = all(list(getattr(cfg, name)) == getattr(Auto(), name) for name in SMALL)
+        small = untouched and min(shape[1], max(shape[0], shape[2])) < SMALLEST
+        return build(replace(cfg, **SMALL) if small else cfg, shape, outputs)
     return mlp.build(cfg, shape, outputs)

@@ -49,7 +49,11 @@ class CNN(MLP):
 
 @dataclass
 class Auto(CNN):
-    """What fits the input: convolutions for pictures, and fully connected layers."""
+    """What fits the input: convolutions for pictures, and fully connected layers.
+
+    Left as they come, the convolutions for pictures of less than 36 pixels are those of Young & Tian 2019: one, of 16
+    channels, kernel 3 and stride 1.
+    """
 
     name: str = "auto"
     hidden: list[int] = field(default_factory=lambda: [256, 256])

@@ -39,25 +39,27 @@ def main(argv: list[str]) -> int:
 
 def bring(path: Path, overrides: list[str]) -> int:
     """Makes a run folder of a .zip, evaluated and ready for eval, play, export and resume=."""
-    from .zips import agent_of, fill, hyperparameters, policy_kwargs, read_data
+    from .zip_values import found
+    from .zips import agent_of, fill, read_data
 
     data = read_data(path)
     agent, given = agent_of(path, data), {key(each) for each in overrides}
     if "env" not in given:
         raise UsageError(f"{path} does not say which environment it plays: add env=NAME, such as env=CartPole")
     names = {f"agent.{each.name}" for each in fields(host().entry("agent", agent).config)} - given
-    wanted = {each.partition(".")[2] for each in names}
-    values = hyperparameters({"num_envs": data.get("n_envs", 1), **data}, wanted)
-    unread = sorted((wanted - {"policy", "policy_kwargs", "total_timesteps"}) & data.keys() - values.keys())
-    rest = [f"agent.{name}={'null' if value is None else value}" for name, value in values.items()]
+    seen = found(path, agent, data, {each.partition(".")[2] for each in names})
+    rest = [f"agent.{name}={'null' if value is None else value}" for name, value in seen.values.items()]
     cfg = composed([f"+agent={agent}", *rest, *overrides])
-    cfg.agent.policy_kwargs = {**policy_kwargs(path, data), **cfg.agent.policy_kwargs}
+    if "optimizer_class" in cfg.agent.policy_kwargs:
+        seen.policy_kwargs.pop("optimizer_kwargs", None)      # they are of the other one
+    cfg.agent.policy_kwargs = {**seen.policy_kwargs, **cfg.agent.policy_kwargs}
     made = assemble(cfg)
     fill(model_of(made).policy, path, data)
     run = folder.create(None, world_name(cfg), agent, cfg.seed)
     with RunFolder(run, agent, cfg.checkpoint.keep) as record:
-        told = f"not read from {path}, since only code could: {', '.join(unread)}; what the lab has by itself holds"
-        sitting = Sitting(made, record, [told] if unread else [])
+        told = (f"not read from {path}, since only code could or the lab has no such thing: {', '.join(seen.unread)}; "
+                "what it has by itself holds")
+        sitting = Sitting(made, record, [told] if seen.unread else [])
         sitting.budget = Budget(seconds=1e-9)                 # nothing is trained: evaluated, filmed and saved
         return sitting.run(None).code
 

@@ -106,6 +106,9 @@ class OffPolicy(SB3):
         if unit == "episode" and self.num_envs > 1:
             raise UsageError(f"agent.train_freq={self.train_freq} counts episodes, which needs agent.num_envs=1; "
                              f"came {self.num_envs}")
+        if self.n_steps > max(self.buffer_size // self.num_envs, 1):
+            raise UsageError(f"agent.buffer_size is {self.buffer_size}; {self.num_envs} environments with "
+                             f"agent.n_steps={self.n_steps} need at least {self.num_envs * self.n_steps}")
         if self.gradient_steps < -1 or not self.gradient_steps:
             raise UsageError(f"agent.gradient_steps is {self.gradient_steps}; expected 1 or more, or -1")
 

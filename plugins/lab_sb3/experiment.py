@@ -57,12 +57,17 @@ def vectorized(cfg: SB3, world: World) -> Vector:
         hint = "sb3_ppo and sb3_a2c take both, " + ("sb3_sac continuous ones" if wanted is Discrete else
                                                     "sb3_dqn discrete ones")
         raise UsageError(f"{cfg.name} needs a {wanted.__name__} action space; {name} has {action}. {hint}")
+    if isinstance(action, Box) and np.dtype(action.dtype).kind != "f":
+        raise UsageError(f"{name} has actions {action}, whole numbers; Stable-Baselines3 would hand it fractions. Wrap "
+                         "it so that it takes Discrete or MultiDiscrete actions, or a Box of floats")
     for each in (space, action):
         if isinstance(each, Discrete | MultiDiscrete) and np.any(each.start):
             raise UsageError(f"{name} has {each}, which counts from {each.start}; Stable-Baselines3 counts from 0")
     if hasattr(cfg, "buffer_size") and world.compute.device.type == "cpu":
         size = np.dtype(space.dtype).itemsize * math.prod(space.shape or ())
         world.must_fit("agent.buffer_size", cfg.buffer_size, 2 * size + 4 * math.prod(action.shape or (2,)) + 12)
+
+    world.tried()
 
     def make() -> gym.Env[Any, Any]:
         return SeededOnce(world.make_env())

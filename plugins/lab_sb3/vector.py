@@ -39,8 +39,8 @@ class Copies(Envs):
     """Copy i begins with the seed of the run plus i; actions reach it as Stable-Baselines3 made them."""
 
     def choices(self, action: torch.Tensor) -> Any:
-        space = self.action_space             # it has clipped where it wants to: what rounding leaves over stays
-        return action.numpy().astype(space.dtype) if isinstance(space, gym.spaces.Box) else super().choices(action)
+        box = isinstance(self.action_space, gym.spaces.Box)   # clipped where that is wanted: what rounding leaves stays
+        return action.numpy() if box else super().choices(action)
 
     def seed(self, i: int, episode: int) -> int:
         return self.compute.seed + i if episode == 0 else super().seed(i, episode)

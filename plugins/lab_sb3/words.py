@@ -20,6 +20,9 @@ CHOICES: dict[str, dict[str, type]] = {       # of policy_kwargs
                         "sgd": torch.optim.SGD}}
 
 
+NOISES = {"NormalActionNoise": "normal", "OrnsteinUhlenbeckActionNoise": "ornstein-uhlenbeck"}
+
+
 def schedule(value: Any) -> Any:
     """0.001 as it is; lin_0.001 falls in a straight line to 0 and stays there."""
     text = str(value)

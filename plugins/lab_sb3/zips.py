@@ -6,7 +6,6 @@ Such a file holds JSON (`data`), in which objects are base64 texts of cloudpickl
 
 import io
 import json
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,15 +16,11 @@ from torch import Tensor
 
 from lab.errors import UsageError
 
-from .words import CHOICES
-
 LARGEST = 16 * 2**20              # bytes of JSON that are worth reading
 MARKS = {"clip_range": "sb3_ppo", "cg_damping": "sb3_trpo", "gae_lambda": "sb3_a2c", "target_policy_noise": "sb3_td3",
          "top_quantiles_to_drop_per_net": "sb3_tqc", "n_quantiles": "sb3_qrdqn", "exploration_fraction": "sb3_dqn",
          "policy_delay": "sb3_crossq", "target_entropy": "sb3_sac"}   # the first that is there tells the algorithm
 SHAPE = ("_shape", "n", "nvec")   # of a space; only of actions do the bounds matter too
-CONSTANT = re.compile(r"ConstantSchedule\(val=([0-9.e+-]+)\)")
-WORD = re.compile(r"auto(_[0-9.]+)?")
 Plain = Mapping[str, Any]
 
 
@@ -59,35 +54,6 @@ def agent_of(path: Path, data: Plain) -> str:
     if found := next((agent for mark, agent in MARKS.items() if mark in data), None):
         return found
     raise UsageError(f"{path} is of no algorithm that the lab has. Known: {', '.join(sorted(MARKS.values()))}")
-
-
-def hyperparameters(data: Plain, names: set[str]) -> dict[str, Any]:
-    """Of these names, those that are numbers, words or nothing, and constant schedules."""
-    found = {}
-    for name in sorted(names & data.keys()):
-        value = data[name]
-        schedule = value.get("value_schedule") if isinstance(value, dict) else None
-        if constant := CONSTANT.fullmatch(str(schedule)):
-            found[name] = float(constant[1])
-        elif value is None or isinstance(value, bool | int | float) or WORD.fullmatch(str(value)):
-            found[name] = value
-    return found
-
-
-def policy_kwargs(path: Path, data: Plain) -> dict[str, Any]:
-    """Those that say how the network is made, classes by their words. Raises UsageError for what only code can make."""
-    given = data.get("policy_kwargs") or {}
-    if not isinstance(given, dict):
-        raise UsageError(f"{path} is damaged: its policy_kwargs are {given!r:.80}, no mapping")
-    found = dict(given)
-    for name in (":type:", ":serialized:", "use_sde", "optimizer_class", "optimizer_kwargs"):
-        found.pop(name, None)
-    for name, choices in CHOICES.items():
-        words = {str(kind): word for word, kind in choices.items()}
-        found.update({name: words.get(str(found[name]), found[name])} if name in found else {})
-    if odd := [name for name, value in found.items() if "<" in str(value) or "$" in str(value)]:
-        raise UsageError(f"{path}: its policy_kwargs.{odd[0]} is {found[odd[0]]!r:.100}, which the lab cannot make")
-    return found
 
 
 def fill(policy: Any, path: Path, data: Plain) -> None:
