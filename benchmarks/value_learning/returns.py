@@ -5,19 +5,24 @@ The same steps, 100 fresh episodes with the greedy policy of the last step, 20 p
     python -m benchmarks.value_learning.returns [--quick] [--envs CartPole ...] [--sides dqn sb3_dqn ...]
                                                 [--seeds 0:10] [--processes 1]
 
-Every environment and side has a CSV file of its own, so that the table can be made in several sittings; what is printed
-is the table of all that are there.
+Every environment and side has a CSV file of its own, to which each seed is added when it is done: the table can be made
+in several sittings. Seeds that a file holds of the same commit, or of the same Stable-Baselines3, are not run again.
+What is printed is the table of all that are there.
 """
 
 import csv
 import sys
+from importlib import metadata
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from lab.version import git_commit
+
 from .. import common
 from .training import curve, side_of, tester
+from .zoo import SIDES as SB3_SIDES
 from .zoo import STEPS
 
 ENVS = ("CartPole", "Acrobot", "MountainCar", "LunarLander")
@@ -37,14 +42,26 @@ def trial(env: str, side: str, seed: int, steps: int) -> dict[str, Any]:
 
 
 def run(env: str, side: str, args: Any) -> None:
-    """All seeds; the file is written anew."""
-    steps = 2_000 if args.quick else STEPS[env]
-    jobs = [[value] * len(args.seeds) for value in (env, side)]
+    """The seeds that the file does not hold yet; it is written after each."""
+    steps, code = 2_000 if args.quick else STEPS[env], code_of(side)
+    rows: dict[int, Any] = {int(row["seed"]): row for row in read(env, side, args.quick) if row.get("code") == code}
+    left = [seed for seed in args.seeds if seed not in rows]
+    jobs = [[value] * len(left) for value in (env, side)]
     with common.pool(args.processes) as pool:
-        rows = []
-        for found in pool.map(trial, *jobs, args.seeds, [steps] * len(args.seeds)):
-            rows.append(found)
+        for found in pool.map(trial, *jobs, left, [steps] * len(left)):
+            rows[found["seed"]] = {**found, "code": code}
             print(f"  {env} {side} {found}", file=sys.stderr, flush=True)
+            write(env, side, [rows[seed] for seed in sorted(rows)], args)
+
+
+def code_of(side: str) -> str:
+    """What a number depends on."""
+    if side in SB3_SIDES:
+        return f"stable-baselines3 {metadata.version('stable-baselines3')}"
+    return str(git_commit()).rstrip("+")
+
+
+def write(env: str, side: str, rows: list[dict[str, Any]], args: Any) -> None:
     folder = FOLDER.with_name("returns-quick") if args.quick else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{env}-{side}.csv").open("w", newline="") as out:
