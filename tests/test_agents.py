@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lab import meter, rows
+from lab.action_log import ActionLog
 from lab.errors import Diverged
 from lab.host import host
 from lab.recorder import Recorder
@@ -17,9 +18,7 @@ AGENTS = host().names("agent")
 CASES = [(agent, check, reason) for agent in AGENTS for check, reason in applicable(agent)]
 HIDDEN, TIRED = (("env=gym", f"env.id=lab/Tiny{name}-v0") for name in ("Hidden", "Tired"))
 LAKE = ("env=FrozenLake", "+env.options.desc=[SFG,FHF]")        # its transition table is known: no Python step per step
-
-
-REPLAYED = ("Recorder.actions", "Recorder.past")
+LOGS = {"Recorder.logs", *(f"ActionLog.{name}" for name in ActionLog.saved)}      # what only a replay needs
 
 
 @functools.cache
@@ -64,7 +63,7 @@ def test_whatever_is_forgotten_is_noticed(agent, tmp_path, short_fold):
     What only noise is drawn from is forgotten in the next test too.
     """
     if own := [kind for kind, first in first_seen(tmp_path).items() if first == agent]:
-        spared = {*REPLAYED, "Ring.age", "Sequences.highest", "DeepQ.rng", "Categorical.rng"}
+        spared = {*LOGS, "Ring.age", "Sequences.highest", "DeepQ.rng", "Categorical.rng"}
         assert set(survivors(made(agent), tmp_path, own)) <= spared
 
 
@@ -77,9 +76,9 @@ def test_noise_that_is_forgotten_is_noticed(agent, tmp_path, short_fold):
 
 def test_whatever_is_forgotten_of_an_environment_is_noticed_where_it_matters(tmp_path, short_fold):
     """Attributes, the episode's actions, all actions: one environment for each way of coming back."""
-    left = [set(survivors(made("dqn", *world), tmp_path / str(number), [Recorder]))
+    left = [set(survivors(made("dqn", *world), tmp_path / str(number), [Recorder, ActionLog]))
             for number, world in enumerate(((), HIDDEN, TIRED))]
-    assert left == [{"Recorder.actions", "Recorder.past"}, {"Recorder.inner", "Recorder.past"}, {"Recorder.inner"}]
+    assert left == [LOGS, {"Recorder.inner", "ActionLog.begins"}, {"Recorder.inner", "ActionLog.first"}]
     assert not set.intersection(*left)
 
 
