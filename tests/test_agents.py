@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pytest
 import torch
 
@@ -100,6 +101,12 @@ def test_a_run_that_is_resumed_by_replay_is_exact(world, tmp_path):
 def test_states_are_compared_to_the_bit(a, b, equal):
     one, other = {"x": torch.tensor(a), "n": 1}, {"x": torch.tensor(b), "n": 1}
     assert (checks.differences(one, other) == []) is equal
+
+
+def test_arrays_without_a_number_are_compared_too():
+    """Those of numpy have no stride."""
+    one, other = {"x": np.zeros(0)}, {"x": np.zeros((0, 2))}
+    assert checks.differences(one, {"x": np.zeros(0)}) == [] and checks.differences(one, other) == ["/x"]
 
 
 def test_differences_are_named():
