@@ -84,9 +84,10 @@ class AsyncEnvs(Envs):
     def state_dict(self) -> dict[str, Any]:
         """As of one process, and the global generators of each worker."""
         for worker in range(len(self.shares)):
-            self.team.ask(worker, "read")
+            self.team.ask(worker, "read", self.recorder.level)
         read = [self.read(worker) for worker in range(len(self.shares))]
         state = {**joined([each["state"] for each in read]), "finished": list(self.finished)}
+        self.recorder = Told(state["recorder"]["level"])
         own = {"normalizer": self.normalizer.state_dict()} if self.normalizer else {}
         return {**state, **own, "generators": [each["rng"] for each in read]}
 
@@ -112,7 +113,8 @@ class AsyncEnvs(Envs):
         self.lengths[self.lost] = 0
         if self.normalizer:
             self.normalizer.running[self.lost] = 0
-        self.say_lost(Tier(rest["recorder"]["level"]))
+        self.recorder = Told(Tier(rest["recorder"]["level"]))
+        self.say_lost(self.recorder.level)
 
     def describe(self) -> list[str]:
         return [f"{self.n} copies stepped by {len(self.shares)} worker processes", self.recorder.describe()]

@@ -13,6 +13,10 @@ from .errors import ResumeError
 BITS: dict[str, Any] = {name: getattr(np.random, name) for name in ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")}
 
 
+class CannotSave(Exception):
+    """What an object holds would not come back from plain data."""
+
+
 class Holder(NamedTuple):
     get: Callable[[Any], Any]                             # -> plain data
     set: Callable[[Any, Any], Any]
@@ -47,12 +51,19 @@ def set_ale(ale: Any, state: Any) -> None:
     ale.restoreState(sys.modules["ale_py"].ALEState(state.tobytes()))
 
 
+def get_generator(rng: Any) -> Any:
+    """Raises CannotSave where it has spawned others: how many decides over the next, and is no part of its state."""
+    if getattr(rng.bit_generator.seed_seq, "n_children_spawned", 0):
+        raise CannotSave("has spawned other generators, whose number cannot be put back")
+    return rng.bit_generator.state
+
+
 def set_generator(rng: Any, state: Any) -> None:
     rng.bit_generator.state = state
 
 
 HOLDERS = {    # (package, class); the packages of C libraries are loaded where there is such an object
-    ("numpy", "Generator"): Holder(lambda rng: rng.bit_generator.state, set_generator,
+    ("numpy", "Generator"): Holder(get_generator, set_generator,
                                    lambda state: Generator(BITS[state["bit_generator"]]())),
     ("numpy", "RandomState"): Holder(lambda rng: rng.get_state(legacy=False), lambda rng, state: rng.set_state(state),
                                      lambda state: RandomState(BITS[state["bit_generator"]]())),
@@ -65,3 +76,7 @@ HOLDERS = {    # (package, class); the packages of C libraries are loaded where 
 def short(name: str) -> tuple[str, str]:
     """Of "package.module.Class": packages move their classes between private modules."""
     return name.partition(".")[0], name.rpartition(".")[2]
+
+
+def class_of(value: Any) -> str:
+    return f"{getattr(type(value), '__module__', 'builtins')}.{type(value).__qualname__}"    # SWIG's have none

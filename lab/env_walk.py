@@ -14,6 +14,7 @@ Seen = Mapping[str, Any]                                  # what came back: of P
 PARTS = ("obs", "reward", "terminated", "truncated")
 NUMBERS = (np.ndarray, np.generic, bool, int, float)
 SECONDS = 0.1                                             # of one walk: a slow environment is judged by fewer steps
+LEAST = 6                                                 # moves of one, however slow
 
 
 def same(a: Any, b: Any) -> bool:
@@ -51,10 +52,10 @@ class Walk:
         self.env, self.seed_for, self.sample_action, self.done = env, seed_for, sample_action, True
         self.episodes: list[tuple[int, list[Any]]] = []
 
-    def run(self, steps: int) -> list[tuple[Move, Seen]]:
-        """At most `steps` moves, at least one; fewer where the environment is slow."""
-        end, moves = perf_counter() + SECONDS, [self.move()]
-        while len(moves) < steps and perf_counter() < end:
+    def run(self, steps: int, least: int = LEAST) -> list[tuple[Move, Seen]]:
+        """At most `steps` moves; fewer where the environment is slow, but not fewer than `least`."""
+        end, moves = perf_counter() + SECONDS, list[tuple[Move, Seen]]()
+        while len(moves) < min(steps, least) or (len(moves) < steps and perf_counter() < end):
             moves.append(self.move())
         return moves
 

@@ -95,11 +95,11 @@ class Envs(Vector):
 
     def step(self, choices: Any, rows: dict[str, np.ndarray], t: int) -> None:
         """One step of every environment, written into place `t` of `rows`, each [T, N, ...]."""
-        watched = self.recorder.active        # an environment may write into the action that is kept
+        watched = self.recorder.active and self.recorder.look()
         for i, choice in enumerate(choices):
             try:
                 obs, reward, terminated, truncated, info = self.envs[i].step(
-                    copy.deepcopy(choice) if watched else choice)
+                    copy.deepcopy(choice) if watched else choice)      # it may write into its action
             except (Exception, SystemExit) as error:
                 raise self.error(i, f"raised {type(error).__name__}: {error}") from error
             if watched:

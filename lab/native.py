@@ -1,6 +1,5 @@
 """All copies of an environment in one call: the vector environment that a library brings itself. N environments."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -18,15 +17,9 @@ from .spaces import About, to_array
 
 
 class JointRecorder(Recorder):
-    """Follows the one object that holds all copies; the actions of all steps are one array in a checkpoint."""
+    """Follows the one object that holds all copies; its one episode lasts from the start."""
 
-    def state_dict(self) -> dict[str, Any]:
-        state = super().state_dict()
-        return {**state, "actions": [np.stack(log) if log else log for log in self.actions]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        super().load_state_dict(state)
-        self.actions = [log if log is None else list(log) for log in self.actions]
+    second = ()
 
 
 class NativeEnvs(Envs):
@@ -45,20 +38,19 @@ class NativeEnvs(Envs):
         fits(make, of)
         self.envs: list[Any] = [build()]
         tier = probe(partial(self.joint, make, 2), lambda start: start)
-        tier = Tier.REPLAY if tier is Tier.EPISODE_REPLAY else tier       # its one episode lasts from the start
+        tier = Tier.REPLAY if tier is Tier.EPISODE_REPLAY else tier
         self.recorder = JointRecorder(self.envs, build, lambda i, start: start, tier)
-        self.begin()
+        self.begin(0)
 
     def joint(self, make: MakeVector, n: int) -> Joint:
         return Joint(make(n), lambda i, k, m: self.compute.seed_for(f"{self.name}/{i}/{k}{f'/{m}' if m else ''}"))
 
-    def begin(self) -> None:
-        start = len(self.recorder.past[0])
+    def begin(self, start: int) -> None:
         try:
             obs, _ = self.envs[0].reset(seed=start)
         except (Exception, SystemExit) as error:
             raise self.error(-1, f"raised {type(error).__name__} in reset: {error}") from error
-        self.recorder.began(0, 0)
+        self.recorder.began(0, start)
         self.obs[:] = self.counted(obs)
 
     def counted(self, obs: Any) -> np.ndarray:
@@ -71,7 +63,9 @@ class NativeEnvs(Envs):
         return to_array(self.action_space, action)
 
     def step(self, choices: Any, rows: dict[str, np.ndarray], t: int) -> None:
-        recorder, kept = self.recorder, choices.copy() if self.recorder.active else choices
+        recorder = self.recorder
+        watched = recorder.active and recorder.look()
+        kept = choices.copy() if watched else choices
         try:
             obs, reward, _, _, came = self.envs[0].step(choices)
         except (Exception, SystemExit) as error:
@@ -80,7 +74,7 @@ class NativeEnvs(Envs):
             raise self.error(-1, wrong)
         if np.shape(obs) != np.shape(came["next_obs"]):
             raise self.error(-1, f"returned observations {list(np.shape(obs))} from the reset of some copies")
-        if recorder.active:
+        if watched:
             recorder.stepped(0, kept, obs, reward)
         terminal = np.asarray(came["terminated"], bool)
         over = terminal | np.asarray(came["truncated"], bool)                               # [N]
@@ -123,16 +117,14 @@ class NativeEnvs(Envs):
 
     def restored(self) -> list[int]:
         """Bring all copies back; where that cannot be, all begin new episodes. Those that did."""
-        held, obs = self.recorder.restore(0, len(self.recorder.past[0]))
+        held, obs = self.recorder.restore(0)
         if obs is not None:
             held = bool(np.array_equal(self.counted(obs), self.obs, equal_nan=True))
         if held:
             return []
-        self.recorder.past[0].append([])          # one start more
-        self.recorder.actions[0] = []
         for i in range(self.n):
             self.ended(i)
-        self.begin()
+        self.begin(self.recorder.logs[0].episode() + 1)
         return list(range(self.n))
 
     def describe(self) -> list[str]:

@@ -27,11 +27,11 @@ def joined(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One state of all copies. A tier that failed for some holds for none."""
     recorders = [state["recorder"] for state in states]
     level = max((Tier(each["level"]) for each in recorders), key=WORST.index)
-    recorder = {name: chained(recorders, name) for name in ("inner", "actions", "past")}
+    logs = [log if each["level"] == level else {**log, "actions": None} for each in recorders for log in each["logs"]]
     return {"obs": np.concatenate([state["obs"] for state in states]),
             "frames": np.concatenate([state["frames"] for state in states], -1),
             **{name: chained(states, name) for name in LISTS},
-            "recorder": {"level": level, **recorder}}
+            "recorder": {"level": level, "inner": chained(recorders, "inner"), "logs": logs}}
 
 
 def chained(states: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
@@ -44,13 +44,12 @@ def part(state: Mapping[str, Any], share: range) -> dict[str, Any]:
     return {"obs": state["obs"][mine], "frames": state["frames"][:, mine], "finished": [],
             **{name: state[name][mine] for name in LISTS},
             "recorder": {"level": recorder["level"],
-                         **{name: recorder[name][mine] for name in ("inner", "actions", "past")}}}
+                         **{name: recorder[name][mine] for name in ("inner", "logs")}}}
 
 
 def lost(envs: Any, share: range) -> dict[str, Any]:
     """The state of copies whose process is no more: each begins a new episode."""
-    mine, n = slice(share.start, share.stop), len(share)
+    mine, n, log = slice(share.start, share.stop), len(share), {"first": 0, "begins": [], "actions": None}
     return {"obs": envs.obs[mine].copy(), "frames": envs.frames[:, mine].copy(),
             "episodes": envs.episodes[mine].tolist(), "returns": [0.0] * n, "lengths": [0] * n,
-            "recorder": {"level": envs.recorder.level, "inner": [None] * n, "actions": [None] * n,
-                         "past": [[] for _ in range(n)]}}
+            "recorder": {"level": envs.recorder.level, "inner": [None] * n, "logs": [log] * n}}

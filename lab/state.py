@@ -39,6 +39,8 @@ def pack(value: Any) -> Any:
         return value.state_dict()
     if isinstance(value, dict):
         return {key: pack(item) for key, item in value.items()}
+    if isinstance(value, list) and value and isinstance(value[0], Saved):
+        return [pack(item) for item in value]
     return value
 
 
@@ -58,6 +60,8 @@ def unpack(old: Any, new: Any) -> Any:
         return old
     if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
         return {key: unpack(old[key], new[key]) for key in new}
+    if isinstance(old, list) and old and isinstance(old[0], Saved) and len(old) == len(new):
+        return [unpack(*pair) for pair in zip(old, new, strict=True)]
     if isinstance(old, torch.Tensor) and old.shape == new.shape and old.dtype == new.dtype:
         old.data.copy_(new)
         return old

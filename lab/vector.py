@@ -120,7 +120,7 @@ class Vector(Saved):
 
     def restore(self, i: int) -> bool:
         """Bring copy `i` back into its episode; where that cannot be, begin the next one."""
-        held, obs = self.recorder.restore(i, self.episodes[i])
+        held, obs = self.recorder.restore(i)
         if obs is not None:               # replayed: did the environment repeat itself?
             obs = obs if self.start is None else obs - self.start
             held = np.array_equal(np.asarray(obs, self.dtype), self.obs[i], equal_nan=True)

@@ -113,7 +113,9 @@ class Share(Envs):
             self.now[0] = self.first + i
             yield choice
 
-    def read(self) -> dict[str, Any]:
+    def read(self, level: Tier) -> dict[str, Any]:
+        """`level`: the tier that holds for all copies; where it has failed for one, it has for all."""
+        self.recorder.leave_for(max(level, self.recorder.level, key=list(Tier).index))
         return {"state": self.state_dict(), "rng": rng_state()}
 
     def write(self, given: dict[str, Any]) -> list[int]:

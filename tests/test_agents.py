@@ -2,10 +2,12 @@
 
 import functools
 
+import numpy as np
 import pytest
 import torch
 
 from lab import meter, rows
+from lab.action_log import ActionLog
 from lab.errors import Diverged
 from lab.host import host
 from lab.recorder import Recorder
@@ -17,10 +19,8 @@ AGENTS = host().names("agent")
 CASES = [(agent, check, reason) for agent in AGENTS for check, reason in applicable(agent)]
 HIDDEN, TIRED = (("env=gym", f"env.id=lab/Tiny{name}-v0") for name in ("Hidden", "Tired"))
 LAKE = ("env=FrozenLake", "+env.options.desc=[SFG,FHF]")        # its transition table is known: no Python step per step
-
-
-REPLAYED = ("Recorder.actions", "Recorder.past")
-SPARED = {*REPLAYED, "Ring.age", "Sequences.highest", "DeepQ.rng", "Categorical.rng", "Coins.held", "Coins.left"}
+LOGS = {"Recorder.logs", *(f"ActionLog.{name}" for name in ActionLog.saved)}      # what only a replay needs
+SPARED = {*LOGS, "Ring.age", "Sequences.highest", "DeepQ.rng", "Categorical.rng", "Coins.held", "Coins.left"}
 
 
 @functools.cache
@@ -81,9 +81,9 @@ def test_actions_that_are_held_and_forgotten_are_noticed(tmp_path, short_fold):
 
 def test_whatever_is_forgotten_of_an_environment_is_noticed_where_it_matters(tmp_path, short_fold):
     """Attributes, the episode's actions, all actions: one environment for each way of coming back."""
-    left = [set(survivors(made("dqn", *world), tmp_path / str(number), [Recorder]))
+    left = [set(survivors(made("dqn", *world), tmp_path / str(number), [Recorder, ActionLog]))
             for number, world in enumerate(((), HIDDEN, TIRED))]
-    assert left == [{"Recorder.actions", "Recorder.past"}, {"Recorder.inner", "Recorder.past"}, {"Recorder.inner"}]
+    assert left == [LOGS, {"Recorder.inner", "ActionLog.begins"}, {"Recorder.inner", "ActionLog.first"}]
     assert not set.intersection(*left)
 
 
@@ -105,6 +105,12 @@ def test_a_run_that_is_resumed_by_replay_is_exact(world, tmp_path):
 def test_states_are_compared_to_the_bit(a, b, equal):
     one, other = {"x": torch.tensor(a), "n": 1}, {"x": torch.tensor(b), "n": 1}
     assert (checks.differences(one, other) == []) is equal
+
+
+def test_arrays_without_a_number_are_compared_too():
+    """Those of numpy have no stride."""
+    one, other = {"x": np.zeros(0)}, {"x": np.zeros((0, 2))}
+    assert checks.differences(one, {"x": np.zeros(0)}) == [] and checks.differences(one, other) == ["/x"]
 
 
 def test_differences_are_named():

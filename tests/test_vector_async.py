@@ -232,6 +232,41 @@ def test_a_failure_names_the_copy_and_what_it_left_can_be_saved(kind, text, tmp_
     assert again.lost == [0, 1, 2, 3] and list(again.episodes) == [1] * 4 and "4 of 4 environments begin" in caplog.text
 
 
+class Thing:
+    pass
+
+
+class Grows(TinyBox):
+    """After action 2 it has an object that a new one does not have."""
+
+    def push(self, action):
+        if int(action) == 2:
+            self.thing = Thing()
+        return 0.1 * int(action)
+
+
+def grows():
+    return gym.wrappers.TimeLimit(Grows(), 10)
+
+
+def test_a_tier_that_failed_in_one_worker_is_left_by_all(tmp_path, caplog):
+    def act(obs, count):
+        return torch.tensor([2, 0])
+
+    envs = AsyncEnvs(grows, 2, COMPUTE, about(grows()), Tier.EXACT, 2)
+    envs.collect(act, 3)
+    assert on_disk(envs, tmp_path)["recorder"]["level"] == Tier.EPISODE_REPLAY is envs.recorder.level
+    assert caplog.text.count("the environment cannot be saved (env.env.thing was ") == 1
+    on_disk(envs, tmp_path)
+    envs.collect(act, 25)
+    state, other = on_disk(envs, tmp_path), AsyncEnvs(grows, 2, COMPUTE, about(grows()), Tier.EXACT, 2)
+    other.load_state_dict(state)
+    assert other.lost == [] and other.recorder.level is Tier.EPISODE_REPLAY and min(state["lengths"]) > 0
+    a, b = envs.collect(act, 30), other.collect(act, 30)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    envs.close(), other.close()
+
+
 def test_a_failure_at_the_start_is_one_of_assembly():
     with pytest.raises(EnvError, match=r"copy 2 of 4, step 0 of its episode 0\) raised ValueError in reset: no map"):
         AsyncEnvs(Unset, 4, COMPUTE, about(Trouble()), Tier.EXACT, 2)

@@ -244,7 +244,9 @@ def test_what_cannot_be_brought_back_begins_anew(tmp_path, caplog):
     other = native(Hidden)
     other.load_state_dict(on_disk(envs, tmp_path))
     assert other.lost == [0, 1] and other.episodes.tolist() == [2, 2] and "2 of 2 environments begin" in caplog.text
-    other.collect(zeros, 3)
+    other.state_dict(), other.collect(zeros, 70)          # past the steps by which the checkpoint is verified
+    assert other.recorder.level is Tier.REPLAY and "did not hold" not in caplog.text
+    assert [start for start, actions in other.recorder.history(0)] == [1]        # the first one left nothing behind
     third = native(Hidden)
     third.load_state_dict(on_disk(other, tmp_path))
     assert third.lost == [] and torch.equal(third.collect(zeros, 5)["reward"], other.collect(zeros, 5)["reward"])

@@ -37,7 +37,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Not a number is itself here, and -0 is not 0."""
-    return (a.dtype, a.shape) == (b.dtype, b.shape) and torch.equal(*(t.reshape(-1).view(torch.uint8) for t in (a, b)))
+    return (a.dtype, a.shape) == (b.dtype, b.shape) and torch.equal(*(t[..., None].view(torch.uint8) for t in (a, b)))
 
 
 def builds_from_defaults(make: Make, folder: Path) -> None:
