@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import ComputeConfig
-from .devices import choose_device, gpu, has_bf16
+from .devices import choose_device, gpu, has_bf16, use_threads
 from .errors import UsageError
 from .nn import dense_layers
 
@@ -55,7 +55,7 @@ class Compute:
             self.be_precise("bf16" if parameters >= LARGE and has_bf16(self.device) else "fp32")
         if self.threads == 0:
             self.threads = (os.cpu_count() or 1) if parameters >= LARGE else 1
-        torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         torch.set_flush_denormal(True)        # the decayed moments of idle weights would slow Adam tenfold on a CPU
 
     def seed_for(self, name: str) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from .errors import UsageError
 
@@ -41,6 +42,12 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def use_threads(count: int) -> None:
+    """Of torch, and of numpy's own library, which else takes every core for a product of a few rows."""
+    torch.set_num_threads(count)
+    threadpool_limits(count, "blas")
 
 
 def room(device: torch.device) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 from .contract import Act, Batch
 from .envs import Envs
 from .replay import Replay, Ring, Sampling
+from .rows import hand
 from .state import Saved
 
 WIDTH = 64
@@ -52,7 +53,9 @@ class SumTree(Saved):
 
     def __setitem__(self, leaf: Tensor, value: Tensor | float) -> None:
         """Set the leaves [B]; where one comes twice, on a CPU the last holds."""
-        self.levels[0].view(-1)[leaf] = torch.as_tensor(value, dtype=torch.float64, device=leaf.device)
+        value = torch.as_tensor(value, dtype=torch.float64, device=leaf.device)
+        at_hand = hand(leaf.device)                     # the threads of torch would each have a last of their own
+        at_hand(self.leaves.view(-1))[at_hand(leaf)] = at_hand(value)
         for below, above in zip(self.levels, self.levels[1:], strict=False):
             leaf = leaf // WIDTH
             above.view(-1)[leaf] = below[leaf].sum(-1)

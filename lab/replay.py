@@ -13,14 +13,13 @@ from .contract import Act, Batch
 from .envs import Envs
 from .errors import UsageError
 from .rows import Rows
-from .streams import OfEnvs
+from .streams import OfEnvs, observation_bytes
 
 
 def row_bytes(envs: Envs) -> int:
     """What one step takes: a picture of a stack or an observation, an action, and three numbers of 4 bytes."""
     action = max(np.dtype(envs.action_space.dtype).itemsize, 4) * math.prod(envs.action_space.shape or ())
-    obs: int = math.prod(envs.shape or ()) * np.dtype(envs.dtype).itemsize
-    return obs // envs.stack + action + 12 + (envs.stack > 1)
+    return observation_bytes(envs) // envs.stack + action + 12 + (envs.stack > 1)
 
 
 class Ring(Rows):
@@ -40,7 +39,7 @@ class Ring(Rows):
         self.back = torch.arange(stack - 1, -1, -1, device=device)                              # [S] pictures back
 
     def push(self, steps: Batch) -> None:
-        """Append steps [T, N, ...], the oldest giving way."""
+        """Append steps [T, N, ...], the oldest giving way; without `next_obs` nothing is kept of what ended them."""
         seen = self.pictures(steps) if self.stack > 1 else steps
         if not self.columns:
             self.make_room({name: each.flatten(0, 1) for name, each in seen.items() if name != "next_obs"})
@@ -52,7 +51,7 @@ class Ring(Rows):
             rows = self.at_hand(seen[name])                                                     # [T, N, ...]
             hand[at] = rows.reshape(-1, *rows.shape[2:])[new:]
         cut = (steps["done"] > steps["terminal"]).flatten()                                     # [T * N]
-        if cut.any():
+        if "next_obs" in steps and cut.any():
             self.finals.push(before + cut.nonzero()[:, 0], steps["next_obs"].flatten(0, 1)[cut], self.first)
 
     def pictures(self, steps: Batch) -> Batch:
@@ -60,7 +59,7 @@ class Ring(Rows):
         ages = list[Tensor]()
         for reset in steps["reset"]:
             ages.append(self.age)
-            self.age = torch.where(reset > 0, 0, (self.age + 1).clamp(max=self.stack - 1))      # [N]
+            self.age = torch.where(reset > 0, 0, self.age.clamp(max=self.stack - 2) + 1)         # [N]
         kept = {name: rows for name, rows in steps.items() if name not in ("reset", "next_obs")}
         return {**kept, "obs": steps["obs"][:, :, -1], "age": torch.stack(ages)}
 
@@ -132,13 +131,17 @@ class Replay(OfEnvs):
         steps = self.sampling.every
         self.ring.push(self.envs.collect(self.act, steps, self.count))
         self.count += steps * self.envs.n
-        return self.sample() if self.count >= self.warmup else None
+        return self.sample() if self.count >= self.warmup and self.usable() else None
+
+    def usable(self) -> range:
+        """The numbers of the rows whose pictures and n steps are all there; none where a resume asks for more steps."""
+        return range(self.ring.first + self.before, self.ring.pushed - self.after)
 
     def sample(self) -> Batch:
-        """Drawn with replacement from the rows whose pictures and n steps are all there."""
-        first, end = self.ring.first + self.before, self.ring.pushed - self.after
-        return self.batch(first + torch.randint(end - first, self.sampling.shape, generator=self.rng,
-                                                device=self.ring.device))
+        """Drawn with replacement from the usable rows."""
+        rows = self.usable()
+        return self.batch(rows.start + torch.randint(len(rows), self.sampling.shape, generator=self.rng,
+                                                     device=self.ring.device))
 
     def batch(self, rows: Tensor) -> Batch:
         """What the row numbers [K, B] and their n steps come to."""

@@ -63,7 +63,7 @@ class Rows(Saved):
         self.capacity, self.device, self.first, self.pushed = capacity, device, 0, 0     # the oldest, and the next
         self.columns: dict[str, Tensor] = {}            # [C, ...]
         # What works with few numbers or copies whole rows takes less time with arrays, where they are in reach.
-        self.at_hand: Callable[[Tensor], Any] = Tensor.numpy if device.type == "cpu" else Tensor.detach
+        self.at_hand = hand(device)
         self.hands: dict[str, Any] = {}                 # the columns, at hand
         self.pick: Callable[[Any, Any], Any] = partial(np.take, axis=0) if device.type == "cpu" else getitem
         self.finals = Finals(device)
@@ -135,6 +135,11 @@ class Rows(Saved):
         self.first, self.head, self.tail = max(begin, self.pushed - self.capacity), {}, {}
         if sizes != {self.starts().step}:               # written by a lab with chunks of another size
             self.chunks = {}
+
+
+def hand(device: torch.device) -> Callable[[Tensor], Any]:
+    """How a tensor on `device` comes to hand: on a CPU as an array in the same memory."""
+    return Tensor.numpy if device.type == "cpu" else Tensor.detach
 
 
 def length(rows: Batch) -> int:

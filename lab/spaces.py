@@ -10,6 +10,8 @@ from torch import Tensor
 from .errors import UsageError
 
 INTEGERS = (int, np.integer)
+UNKNOWN = 1, "reset"
+LONGEST = 256                     # frames of a stack whose age a byte can count
 SAME_OBS = (wrappers.OrderEnforcing, wrappers.PassiveEnvChecker, wrappers.TimeLimit, wrappers.RecordEpisodeStatistics)
 
 
@@ -106,14 +108,16 @@ def stack_of(env: gym.Env[Any, Any]) -> tuple[int, str]:
     """How many frames an observation [stack, ...] holds, newest last, and what is in the place of those before a reset.
 
     "reset": the first frame of the episode; "zero": zeros. Each observation is the one before, moved on by one frame.
-    (1, "reset") where this is not known to hold. An environment says it in its metadata: {"frame_stack": (4, "zero")}.
+    (1, "reset") where this is not known to hold, or where the stack is longer than 256 frames. An environment says
+    it in its metadata: {"frame_stack": (4, "zero")}.
     """
     while isinstance(env, gym.Wrapper) and type(env) in SAME_OBS:
         env = env.env
+    stack, padding = UNKNOWN if isinstance(env, gym.Wrapper) else env.metadata.get("frame_stack", UNKNOWN)
     if isinstance(env, wrappers.FrameStackObservation):
-        return (env.stack_size, env.padding_type) if env.padding_type in ("reset", "zero") else (1, "reset")
-    stack, padding = (1, "reset") if isinstance(env, gym.Wrapper) else env.metadata.get("frame_stack", (1, "reset"))
-    return int(stack), str(padding)
+        stack, padding = env.stack_size, env.padding_type
+    known = str(padding) in ("reset", "zero") and stack <= LONGEST
+    return (int(stack), str(padding)) if known else UNKNOWN
 
 
 class About(NamedTuple):

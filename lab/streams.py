@@ -1,7 +1,17 @@
 """Where batches come from when the world is an environment. N environments. See also lab.replay and lab.rollouts."""
 
+import math
+
+import numpy as np
+
 from .contract import Act, Batch, Stream
 from .envs import Envs
+
+
+def observation_bytes(envs: Envs) -> int:
+    """What one observation takes, a stack of pictures whole."""
+    size: int = math.prod(envs.shape or ()) * np.dtype(envs.dtype).itemsize
+    return size
 
 
 class OfEnvs(Stream):

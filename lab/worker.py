@@ -20,10 +20,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 
 from .compute import Compute
 from .config import ComputeConfig
+from .devices import use_threads
 from .env_state import Tier
 from .envs import Envs
 from .errors import EnvError
@@ -154,7 +154,7 @@ def work(job: Job, pipe: Connection) -> None:
     for number in LEFT_ALONE:
         signal.signal(number, signal.SIG_IGN)
     os.environ["CUDA_VISIBLE_DEVICES"] = ""               # the device belongs to the parent
-    torch.set_num_threads(1)
+    use_threads(1)
     log, kept = logging.getLogger("lab"), Kept()
     log.handlers, log.propagate = [kept], False
     seed_globals(Compute(ComputeConfig(device="cpu"), job.seed).seed_for(f"{job.name}/worker/{job.number}"))

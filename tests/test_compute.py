@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 from lab import builtin, compute, optimizers, schedules
@@ -218,6 +219,16 @@ def cores(monkeypatch):
 def test_auto_is_settled_by_the_size(size, precision, threads, cpu, cores):
     cpu.settle(size)
     assert (cpu.precision, cpu.threads, torch.get_num_threads()) == (precision, threads, threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_numpy_uses_as_many_threads(threads):
+    def of_numpy():
+        return {library["num_threads"] for library in threadpool_info() if "numpy" in library["filepath"]}
+
+    with threadpool_limits(3 - threads, "blas"):
+        on(threads=threads).settle(1)
+        assert of_numpy() == {threads}
 
 
 @pytest.mark.parametrize("size", [1, 10**9])

@@ -98,7 +98,9 @@ def stacked(**options):
 
 @pytest.mark.parametrize("make, expected", [
     (stacked, (3, "reset")), (lambda: stacked(padding_type="zero"), (3, "zero")),
-    (lambda: stacked(padding_type=np.ones(1, np.float32)), (1, "reset")), (Lives, (1, "reset")),
+    (lambda: stacked(padding_type=np.ones(1, np.float32)), (1, "reset")),
+    (lambda: wrappers.FrameStackObservation(Lives(), 256), (256, "reset")),
+    (lambda: wrappers.FrameStackObservation(Lives(), 257), (1, "reset")), (Lives, (1, "reset")),
     (lambda: wrappers.TransformObservation(stacked(), lambda obs: obs[::-1], None), (1, "reset")),
     (lambda: wrappers.RecordEpisodeStatistics(stacked()), (3, "reset"))])
 def test_stacks_are_known_where_their_rule_holds(make, expected):

@@ -8,6 +8,7 @@ from gymnasium import spaces
 from test_dqn import LEARNS, Fork, batch, learner, quiet
 from torch import nn
 
+from lab import world
 from lab.assembly import assemble
 from lab.compose import composed
 from lab.compute import Compute
@@ -16,6 +17,7 @@ from lab.errors import UsageError
 from lab.replay import Replay
 from lab.runner import Budget
 from lab.testing import maker
+from lab_dqn import tuned
 from lab_dqn.build import explored
 from lab_dqn.configs import C51, QRDQN, NoisyDQN
 from lab_dqn.distributional import Atoms, Categorical, Fractions, Quantiles
@@ -206,6 +208,7 @@ def test_continuous_actions_are_refused(agent):
     ("c51", ["agent.v_min=5", "agent.v_max=5"], "agent.v_min is 5.0 and agent.v_max 5.0; expected v_min below v_max"),
     ("rainbow", ["agent.v_min=9", "agent.v_max=-9"], "expected v_min below v_max"),
     ("c51", ["agent.atoms=1"], "agent.atoms is 1"),
+    ("c51", ["agent.v_min=100_000_000", "agent.v_max=100_000_001"], "too near to each other for numbers of 32 bits"),
     ("dqn", ["agent.n_steps=50", "agent.buffer_size=50", "agent.batch_size=8"], "need at least 51"),
     ("r2d2", ["agent.buffer_size=30", "agent.batch_size=8"], "sequences of 35 steps .* need at least 36"),
     ("munchausen_dqn", ["agent.double=true"], "agent.double=true and agent.munchausen above 0 exclude each other"),
@@ -215,6 +218,27 @@ def test_continuous_actions_are_refused(agent):
 def test_what_cannot_be_is_refused(agent, overrides, text):
     with pytest.raises(UsageError, match=text):
         assemble(composed([f"+agent={agent}", "env=CartPole", *overrides, "compute.device=cpu"]))
+
+
+@pytest.mark.parametrize("agent, overrides, text", [
+    ("pqn", ["agent.rollout_steps=1_000"], r"agent.num_envs \* agent.rollout_steps=8,000 of 32 bytes each"),
+    ("dqn", ["agent.buffer_size=1_000", "agent.train_every=5_000"], r"agent.num_envs \* agent.train_every=5,000 of 32"),
+    ("dqn", ["agent.buffer_size=1_000", "agent.batch_size=900"], r"agent.gradient_steps \* .*=3,600 of 32 bytes"),
+    ("r2d2", ["agent.buffer_size=100", "agent.gradient_steps=9"], r"agent.gradient_steps \* .*=288 of 560 bytes each"),
+    ("dqn", [], "agent.buffer_size=100,000 of 36 bytes each")])
+def test_what_memory_has_no_room_for_is_refused(agent, overrides, text, monkeypatch):
+    """Of 100,000 bytes."""
+    monkeypatch.setattr(world, "room", lambda device: 100_000)
+    with pytest.raises(UsageError, match=text):
+        assemble(composed([f"+agent={agent}", "env=CartPole", *overrides, "compute.device=cpu"]))
+
+
+@pytest.mark.parametrize("name, reward", [("CartPole-v1", 1.0), ("Acrobot-v1", -1.0), ("MountainCar-v0", -1.0),
+                                          ("CliffWalking-v1", -1.0)])
+def test_the_atoms_reach_as_far_as_the_returns(name, reward):
+    """Of an episode without an end, which a time limit is not: reward / (1 - discount)."""
+    row = tuned.C51[name]
+    assert row["agent.v_min"] <= reward / (1 - row.get("agent.discount", 0.99)) * (1 - 1e-9) <= row["agent.v_max"]
 
 
 class Stacked(gym.Env):

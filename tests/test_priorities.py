@@ -67,6 +67,21 @@ def test_sums_come_back_with_their_leaves():
     assert all(torch.equal(a, b) for a, b in zip(tree.levels, other.levels, strict=True))
 
 
+def test_of_many_writes_to_one_leaf_the_last_holds():
+    """By two threads of torch, which share out what is more than 32,768."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    leaf, value = torch.randint(50, (200_000,)), torch.rand(200_000, dtype=torch.float64)
+    expected = dict(zip(leaf.tolist(), value.tolist(), strict=True))
+    try:
+        for _ in range(5):
+            tree = SumTree(5_000, CPU)
+            tree[leaf] = value
+            assert {number: tree[torch.tensor(number)].item() for number in expected} == expected
+    finally:
+        torch.set_num_threads(before)
+
+
 def stream(capacity=12, exponent=1.0, importance=0.5, every=2, warmup=8, n_steps=1, copies=1):
     plan = Sampling(every, warmup, (2, 6), n_steps, discount=0.5)
     envs = envs_of(*[Counts(10**6) for _ in range(copies)])

@@ -32,6 +32,15 @@ def test_batches_begin_after_the_warm_up_and_come_every_so_often(every, warmup, 
     assert stream.count == second
 
 
+def test_a_resume_with_more_steps_waits_until_they_are_there():
+    """20 rows of one step, resumed with 30 steps in a larger buffer: a sample needs 31 rows."""
+    first, second = replay(envs_of(Counts(10**6)), capacity=20), replay(envs_of(Counts(10**6)), capacity=99, n_steps=30)
+    next_batch(first)
+    second.load_state_dict({**second.state_dict(), "count": 5_000, "ring": first.ring.state_dict()})
+    found = [second.next() for _ in range(6)]
+    assert len(second.ring) == 32 and found[:5] == [None] * 5 and found[5]["obs"].shape == (3, 4, 1)
+
+
 @pytest.mark.parametrize("terminal, done, reward, discount, last", [
     ([0, 0, 0], [0, 0, 0], 1 + 2 / 2 + 4 / 4, 1 / 8, 2), ([0, 1, 0], [0, 1, 0], 1 + 2 / 2, 0, 1),
     ([1, 0, 0], [1, 0, 0], 1, 0, 0), ([0, 0, 0], [0, 1, 0], 1 + 2 / 2, 1 / 4, 1), ([0, 0, 0], [1, 1, 0], 1, 1 / 2, 0),

@@ -121,10 +121,12 @@ def test_every_sample_is_what_was_collected(stack, padding, copies, n_steps):
     assert at.ring.columns["obs"][0].shape == (2,), "one picture of a stack"
 
 
-def test_stacks_of_an_episode_longer_than_a_byte_can_count():
-    """600 steps without an end, of which the buffer holds half."""
-    endless = gym.wrappers.FrameStackObservation(Counts(10**6), 3)
-    at = Replay(envs_of(endless), zeros, Ring(300, CPU, 1, 3), Sampling(50, 1, (1, 8), 1, GAMMA), COMPUTE.rng("replay"))
+@pytest.mark.parametrize("stack", [2, 3, 256, 300])
+def test_stacks_of_an_episode_longer_than_a_byte_can_count(stack):
+    """600 steps without an end, of which the buffer holds half; a stack of 300 is stored as a whole."""
+    envs = envs_of(gym.wrappers.FrameStackObservation(Counts(10**6), stack))
+    ring, plan = Ring(300, CPU, 1, envs.stack), Sampling(50, 1, (1, 8), 1, GAMMA)
+    at = Replay(envs, zeros, ring, plan, COMPUTE.rng("replay"))
     log = Log().follow(at.ring)
     for _ in range(12):
         at.next()

@@ -9,6 +9,7 @@ from lab.errors import UsageError
 from lab.nn import width
 from lab.priorities import LEAF, Prioritised, Priority
 from lab.replay import Replay, Ring, Sampling, row_bytes
+from lab.streams import observation_bytes
 from lab.world import World
 
 from .configs import C51, DQN, IQN, QRDQN, Replayed
@@ -56,12 +57,15 @@ def explored(net: nn.Module, cfg: DQN) -> nn.Module:
     return net
 
 
-def replaying(cfg: Replayed, world: World, envs: Envs, more: int = 0) -> tuple[Ring, Sampling]:
-    """The buffer, with `more` bytes for each row than its step takes, and what is drawn from it.
+def replaying(cfg: Replayed, world: World, envs: Envs, more: int = 0, seen: int = 2) -> tuple[Ring, Sampling]:
+    """The buffer, with `more` bytes for each row than its step takes, and what is drawn: `seen` observations at a time.
 
     Raises UsageError where memory has no room for it.
     """
     world.must_fit("agent.buffer_size", cfg.buffer_size, row_bytes(envs) + more)
+    world.must_fit("agent.num_envs * agent.train_every", cfg.num_envs * cfg.train_every, 2 * observation_bytes(envs))
+    world.must_fit("agent.gradient_steps * agent.batch_size", cfg.gradient_steps * cfg.batch_size,
+                   seen * observation_bytes(envs))
     ring = Ring(cfg.buffer_size, world.compute.device, envs.n, envs.stack, envs.padding)
     minibatches = cfg.gradient_steps, cfg.batch_size
     return ring, Sampling(cfg.train_every, cfg.warmup, minibatches, cfg.n_steps, cfg.discount)

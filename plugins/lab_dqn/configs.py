@@ -24,7 +24,7 @@ class Learning:
 class Exploring(Learning):
     """Epsilon-greedy, epsilon falling in a straight line."""
 
-    epsilon_start: float = 1.0    # share of random actions
+    epsilon_start: float = 1.0    # chance of a random action, or that one begins to be held
     epsilon_end: float = 0.05
     epsilon_steps: int = 10_000   # over which it falls
     epsilon_zeta: float = 0.0     # hold a random action n steps with chance n ** -zeta, 2 in Dabney et al. 2021; 0: one
@@ -157,6 +157,9 @@ class C51(DQN):
         if not self.v_min < self.v_max:
             raise UsageError(f"agent.v_min is {self.v_min} and agent.v_max {self.v_max}; expected v_min below v_max: "
                              "the least and the greatest discounted return of the environment")
+        if self.v_max - self.v_min < (self.atoms - 1) * 2e-6 * max(abs(self.v_min), abs(self.v_max)):
+            raise UsageError(f"agent.v_min is {self.v_min} and agent.v_max {self.v_max}; {self.atoms} returns between "
+                             "them are too near to each other for numbers of 32 bits. Move them apart")
 
 
 @dataclass

@@ -30,7 +30,7 @@ def project(support: Tensor, probability: Tensor, goal: Tensor) -> Tensor:
 
     `support` is evenly spaced; what lies beyond goes to its ends (Bellemare et al. 2017, eq. 7).
     """
-    step = support[1] - support[0]
+    step = (support[-1] - support[0]) / (len(support) - 1)
     place = (goal.clamp(support[0], support[-1]) - support[0]) / step                       # [B, Z] in atoms
     low = place.floor().clamp(0, len(support) - 1)
     upper = place - low

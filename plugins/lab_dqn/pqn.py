@@ -7,6 +7,7 @@ from torch.nn.functional import mse_loss
 from lab.compute import Compute
 from lab.contract import Batch, Experiment, Metrics
 from lab.rollouts import Rollouts, lambda_return
+from lab.streams import observation_bytes
 from lab.world import World
 
 from .build import discrete
@@ -55,6 +56,8 @@ class Parallel(EpsilonGreedy):
 def build(cfg: PQN, world: World) -> Experiment:
     envs = world.envs(cfg.num_envs)
     n_actions = discrete(world, envs)
+    rows = cfg.num_envs * cfg.rollout_steps
+    world.must_fit("agent.num_envs * agent.rollout_steps", rows, 2 * observation_bytes(envs))
     q = world.net(envs.observation_space, n_actions)
     learner = Parallel(q, n_actions, world.optimizer(q.parameters()), cfg, world.compute)
     return Experiment(learner, Rollouts(envs, learner.act, cfg.rollout_steps), policy=learner.greedy)

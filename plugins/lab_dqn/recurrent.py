@@ -101,7 +101,8 @@ def build(cfg: R2D2, world: World) -> Experiment:
     q = RecurrentQ(body, width(body, space), cfg.memory, head).to(compute.device)
     actor = Explorer(q, envs.n, n_actions, cfg, compute)
     learner = Recurrent(q, actor, world.optimizer(q.parameters()), cfg, compute)
-    ring, sampling = replaying(cfg, world, envs, 8 * cfg.memory + 4 + LEAF)     # the memory, and whether it was empty
+    more = 8 * cfg.memory + 4 + LEAF                      # the memory, and whether it was empty
+    ring, sampling = replaying(cfg, world, envs, more, seen=cfg.rows)
     priority = Priority(cfg.priority, cfg.importance, cfg.importance_steps)
     stream = Sequences(envs, actor, ring, sampling, compute.rng("replay"), priority, cfg.rows)
     learner.report = stream.report

@@ -58,8 +58,9 @@ class SoftActorCritic(Learner):
         """K gradient steps of all three on a batch [K, B, ...]."""
         found = list[tuple[Tensor, ...]]()
         for rows in zip(*(batch[name] for name in COLUMNS), strict=True):
-            critic, value, norm = self.learn_critics(*rows)
-            actor, spread = self.learn_actor(rows[0])
+            temperature = self.log_temperature.detach().exp()
+            critic, value, norm = self.learn_critics(*rows, temperature)
+            actor, spread = self.learn_actor(rows[0], temperature)
             self.tune(spread)
             torch._foreach_lerp_(*self.pairs, self.cfg.polyak)
             found.append((critic, value, norm, actor, spread))
@@ -67,26 +68,26 @@ class SoftActorCritic(Learner):
         return {"loss/critic": critic, "loss/actor": actor, "q/mean": value, "grad/norm": norm,
                 "policy/entropy": spread, "policy/temperature": self.log_temperature.detach().exp()}
 
-    def improve_critics(self, obs: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_obs: Tensor
-                        ) -> tuple[Tensor, Tensor, Tensor]:
+    def improve_critics(self, obs: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_obs: Tensor,
+                        temperature: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One step on [B, ...]; returns the loss of both, the mean value and the gradient's norm."""
         with self.compute.autocast():
             with torch.no_grad():
                 least = torch.minimum(*(target(next_obs).float() for target in self.targets))             # [B, A]
-                future = soft_value(self.actor(next_obs).float(), least, self.log_temperature.exp())      # [B]
+                future = soft_value(self.actor(next_obs).float(), least, temperature)                     # [B]
                 goal = td_target(reward, discount, future)
             values = [critic(obs).gather(-1, action[:, None])[:, 0].float() for critic in self.critics]   # [B] twice
         loss = torch.stack([mse_loss(value, goal) for value in values]).sum()
         norm = self.compute.minimize(loss, self.optimizers["critics"], self.cfg.max_grad_norm)
         return loss.detach(), torch.stack(values).detach().mean(), norm
 
-    def improve_actor(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+    def improve_actor(self, obs: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
         """One step on [B, ...] (eq. 12); returns its loss and the entropy."""
         with self.compute.autocast():
             logits = self.actor(obs).float()                                                # [B, A]
             with torch.no_grad():
                 least = torch.minimum(*(critic(obs).float() for critic in self.critics))    # [B, A]
-        loss = -soft_value(logits, least, self.log_temperature.detach().exp()).mean()
+        loss = -soft_value(logits, least, temperature).mean()
         self.compute.minimize(loss, self.optimizers["actor"], self.cfg.max_grad_norm)
         return loss.detach(), entropy(logits.detach()).mean()
 

@@ -3,6 +3,7 @@
 A row is looked up by the environment's id, then by the name of its entry, then under "default".
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ def changed(rows: Mapping[str, Mapping[str, Any]], without: tuple[str, ...] = ()
     """`rows` without the keys of this beginning, and with what is said for each row; "every" is for all of them."""
     every = changes.pop("every", {})
     return {name: {**{key: value for key, value in row.items() if not key.startswith(without)}, **every,
-                   **changes.get(name.partition("-")[0], {})}
+                   **changes.get(re.split("[-/]", name)[0], {})}
             for name, row in rows.items()}
 
 
@@ -62,12 +63,18 @@ MINATAR = {     # Young & Tian 2019, examples/dqn.py of MinAtar, with Adam; 1,00
 GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
 DQN |= {f"MinAtar/{game}-v1": dict(MINATAR) for game in GAMES} | {f"MinAtar/{game}-v0": dict(MINATAR) for game in GAMES}
 
-# the least and the greatest discounted return that the environments know
-RETURNS: dict[str, dict[str, Any]] = {
-    "CartPole": {"agent.v_min": 0.0, "agent.v_max": 200.0}, "Acrobot": {"agent.v_min": -100.0, "agent.v_max": 0.0},
-    "MountainCar": {"agent.v_min": -50.0, "agent.v_max": 0.0},
-    "LunarLander": {"agent.v_min": -300.0, "agent.v_max": 300.0}}
-C51 = changed(DQN, **RETURNS)
+
+
+def between(least: float, greatest: float) -> dict[str, Any]:
+    """The discounted returns that an environment knows, of any policy where that is not too far out."""
+    return {"agent.v_min": least, "agent.v_max": greatest}
+
+
+TOYS: Rows = {"CliffWalking-v1": between(-100.0, 0.0), "Taxi-v4": between(-100.0, 20.0),
+              "FrozenLake-v1": between(0.0, 1.0), "FrozenLake8x8-v1": between(0.0, 1.0),
+              "Blackjack-v1": between(-1.0, 1.0)}
+C51 = TOYS | changed(DQN, CartPole=between(0.0, 200.0), Acrobot=between(-100.0, 0.0), MountainCar=between(-100.0, 0.0),
+                     LunarLander=between(-300.0, 300.0), MinAtar=between(0.0, 50.0))
 NOISY = changed(DQN, ("agent.epsilon",))          # the noise explores
 RAINBOW = changed(C51, ("agent.epsilon",), Atari={"agent.n_steps": 3, "optimizer.lr": 6.25e-5})
 

@@ -42,7 +42,10 @@ class PPO:
         within("agent.epochs", self.epochs, 1, 1000)
         within("agent.batch_size", self.batch_size, 2 if self.normalize_advantage else 1, 10**9)
         rows = self.num_envs * self.rollout_steps
-        if rows % self.batch_size or rows < 2:
+        if rows < 2:
+            raise UsageError("agent.num_envs=1 times agent.rollout_steps=1 is one row, which has no deviation; use more "
+                             "of either")
+        if rows % self.batch_size:
             raise UsageError(
                 f"agent.batch_size={self.batch_size} does not divide the {rows:,} rows of an update (agent.num_envs="
                 f"{self.num_envs} times agent.rollout_steps={self.rollout_steps}); {near(rows, self.batch_size)}")
@@ -62,8 +65,6 @@ class PPO:
 
 def near(rows: int, size: int) -> str:
     """What to do about a minibatch that does not divide the rows: the nearest sizes that do."""
-    if rows < 2:
-        return "one row has no deviation: use more of either"
     divisors = [n for n in range(2, min(rows, 10**6) + 1) if rows % n == 0]
     nearest = sorted(sorted(divisors, key=lambda n: abs(n - size))[:3])
     return f"use one that does, such as {' or '.join(map(str, nearest))}"

@@ -1,9 +1,7 @@
 """Proximal policy optimisation. T steps, N environments, B = T * N rows, M rows of a minibatch."""
 
-import math
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
@@ -14,6 +12,7 @@ from lab.errors import UsageError
 from lab.nn import width
 from lab.rollouts import Rollouts
 from lab.schedules import linear
+from lab.streams import observation_bytes
 from lab.world import World
 
 from .actor_critic import ActorCritic
@@ -124,7 +123,7 @@ def build(cfg: PPO, world: World) -> Experiment:
     if distribution is None:
         raise UsageError(f"ppo needs a Discrete, MultiDiscrete, MultiBinary or Box action space with floating-point "
                          f"numbers; {envs.id} has {envs.action_space}. Wrap the environment, or choose another")
-    row_bytes = 2 * math.prod(envs.shape or ()) * np.dtype(envs.dtype).itemsize + 8 * distribution.outputs + 12
+    row_bytes = 2 * observation_bytes(envs) + 8 * distribution.outputs + 12
     world.must_fit("agent.num_envs * agent.rollout_steps", cfg.num_envs * cfg.rollout_steps, row_bytes)
     shared = len(envs.shape or ()) == 3 if cfg.shared_body is None else cfg.shared_body
     bodies = [world.net(space) for _ in range(1 if shared else 2)]
