@@ -27,7 +27,7 @@ class CartPoleVector(CartPoleVectorEnv):
         mask = options.pop("reset_mask", np.ones(self.num_envs, bool))
         seeds = seed if isinstance(seed, list) else [seed] * self.num_envs
         if self.state is None:
-            super().reset(options=options)
+            super().reset(seed=seeds[0], options=options)
         for i in np.flatnonzero(mask):
             self.state[:, i] = seeding.np_random(seeds[i])[0].uniform(self.low, self.high, size=(4,))
         self.steps[mask] = 0

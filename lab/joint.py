@@ -33,6 +33,9 @@ class Joint(gym.Env[Any, Any]):
         self.observation_space, self.action_space = vector.observation_space, vector.action_space
         self.masked = autoreset(vector) is AutoresetMode.DISABLED
         self.start, self.episodes, self.form = 0, [0] * self.n, 0
+        for space in (vector.single_observation_space, vector.observation_space, vector.single_action_space,
+                      vector.action_space):               # else their generators are another in every process
+            space.seed(seed(0, 0, 0) % 2**30)
 
     def reset(self, *, seed: int | None = None, options: Mask = None) -> tuple[Any, dict[str, Any]]:
         self.start, self.episodes = seed or 0, [0] * self.n

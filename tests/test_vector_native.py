@@ -21,6 +21,7 @@ from lab.gymnasium_envs import CARTPOLE
 from lab.native import NativeEnvs
 from lab.spaces import About, about
 from lab.streams import Steps
+from lab.testing import checks, maker
 from lab.world import Exhibition, World
 
 COMPUTE = Compute(ComputeConfig(device="cpu"), seed=7)
@@ -408,3 +409,11 @@ def test_games_of_ale_py_are_truncated_after_so_many_frames():
 
 def test_a_stream_says_how_its_environments_are_stepped():
     assert any("2 copies stepped by Counting" in note for note in Steps(native(), zeros).notes())
+
+
+@pytest.mark.parametrize("mode", ["native", "async"])
+@pytest.mark.parametrize("check", [checks.same_seed_same_run, checks.evaluation_is_neutral, checks.resume_is_exact],
+                         ids=lambda check: check.__name__)
+def test_promises_hold_however_copies_are_stepped(check, mode, tmp_path):
+    """The generators of the spaces too, which Gymnasium seeds by chance."""
+    check(maker("dqn", "env=CartPole", f"vector.mode={mode}"), tmp_path)

@@ -43,8 +43,8 @@ class PPO:
         within("agent.batch_size", self.batch_size, 2 if self.normalize_advantage else 1, 10**9)
         rows = self.num_envs * self.rollout_steps
         if rows < 2:
-            raise UsageError("agent.num_envs=1 times agent.rollout_steps=1 is one row, which has no deviation; use more "
-                             "of either")
+            raise UsageError("agent.num_envs=1 times agent.rollout_steps=1 is one row, which has no deviation; use "
+                             "more of either")
         if rows % self.batch_size:
             raise UsageError(
                 f"agent.batch_size={self.batch_size} does not divide the {rows:,} rows of an update (agent.num_envs="
