@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from . import __version__, argv, help, screen
+from . import __version__, argv, help, screen, signals
 from .errors import LabError, UsageError, nearest
 
 COMMANDS = {"plugins": "plugins", "eval": "eval", "play": "play", "check": "check", "check-env": "check_env",
@@ -17,6 +17,9 @@ def main() -> int:
     """Runs a command or a training; returns its exit code. A user's mistake is one paragraph, not a traceback."""
     args = sys.argv[1:]
     screen.install()
+    signals.FLAGS.stop = None
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:      # nohup and the like ignore it
+        signal.signal(signal.SIGINT, signals.interrupted)
     try:
         if args and args[0] in COMMANDS:
             return int(import_module(f".commands.{COMMANDS[args[0]]}", __package__).main(args[1:]))
@@ -24,7 +27,7 @@ def main() -> int:
             raise UsageError(f"no command is called {args[0]!r}. {nearest(args[0], COMMANDS)} "
                              "To train: python -m lab +agent=dqn env=CartPole")
         return train(args)
-    except KeyboardInterrupt:         # before or after the stretch in which a stop is saved first
+    except (KeyboardInterrupt, signals.Stop):         # before or after the stretch in which a stop is saved first
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from . import signals
 from .compute import Compute
 from .config import LabConfig
 from .contract import Experiment
@@ -29,7 +30,7 @@ class Assembled:
 def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = World) -> Assembled:
     """Build everything that the config names. `initial` seeds the first weights; a test may want others than the run's.
 
-    Raises UsageError for what does not fit together, BuildError where a plugin fails.
+    Raises UsageError for what does not fit together, BuildError where a plugin fails, signals.Stop where Python has dropped an interrupt.
     """
     seed_globals(cfg.seed if initial is None else initial)
     compute = Compute(cfg.compute, cfg.seed)
@@ -49,6 +50,7 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     if cfg.log.histograms:
         evaluators["weights"] = lambda: weights(experiment.learner)
     experiment = replace(experiment, evaluators=evaluators, closing=closing, policy=policy)
+    signals.check()
     return Assembled(cfg, compute, experiment, world.normalizer)
 
 

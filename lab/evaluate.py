@@ -40,9 +40,9 @@ class EpisodeReturn:
         """
         with frozen_rng():
             seed_globals(self.compute.seed_for(self.name))
-            return self.all()
+            return self.played()
 
-    def all(self) -> list[tuple[float, int]]:
+    def played(self) -> list[tuple[float, int]]:
         envs = Envs(self.make, min(COPIES, self.episodes), self.compute, self.name)
         n, played = len(envs), list[tuple[float, int]]()
         quota = [len(range(i, self.episodes, n)) for i in range(n)]

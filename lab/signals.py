@@ -33,6 +33,12 @@ def check() -> None:
         raise Stop(FLAGS.stop)
 
 
+def interrupted(number: int, frame: FrameType | None) -> None:
+    """SIGINT while there is nothing to save. It is remembered: what it raises in a finalizer goes no further."""
+    FLAGS.stop = number
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def handling() -> Iterator[None]:
     """First SIGINT or SIGTERM: stop at the next safe point. Second: at once. SIGUSR1: save and go on."""

@@ -178,6 +178,34 @@ def test_the_second_signal_ends_at_once(monkeypatch):
         assert signals.FLAGS.stop is None                 # a new run begins without it
 
 
+DROPS = """
+import os, signal, sys, gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+from lab.__main__ import main
+
+class Drops:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+left = [Drops()]
+
+def make(**options):
+    left.clear()
+    return CartPoleEnv(**options)
+
+gymnasium.register("Drops-v0", make, max_episode_steps=9)
+sys.exit(main())
+"""
+
+
+def test_an_interrupt_that_python_drops_is_remembered(tmp_path):
+    """What is raised in a finalizer goes no further; the run does not begin."""
+    process = subprocess.run([sys.executable, "-c", DROPS, "+agent=dqn", "env=gym", "env.id=Drops-v0"],
+                             cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert process.returncode == 130 and "Exception ignored in" in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_child_process_leaves_signals_to_its_parent(monkeypatch):
     with signals.handling():
         monkeypatch.setattr(signals.os, "getpid", lambda: -1)
