@@ -30,7 +30,8 @@ class Assembled:
 def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = World) -> Assembled:
     """Build everything that the config names. `initial` seeds the first weights; a test may want others than the run's.
 
-    Raises UsageError for what does not fit together, BuildError where a plugin fails, signals.Stop where Python has dropped an interrupt.
+    Raises UsageError for what does not fit together, BuildError where a plugin fails, and signals.Stop where Python
+    has dropped an interrupt.
     """
     seed_globals(cfg.seed if initial is None else initial)
     compute = Compute(cfg.compute, cfg.seed)
