@@ -110,8 +110,10 @@ class Prioritised(Replay):
         self.highest = torch.ones((), dtype=torch.float64, device=ring.device)
         self.low, self.high = 0, 0                      # row numbers in the tree
 
-    def sample(self) -> Batch:
+    def sample(self) -> Batch | None:
         self.renew()
+        if self.high <= self.low:
+            return None
         plan, tree, newest = self.priority, self.tree, self.ring.pushed - 1
         leaf = tree.draw(self.sampling.shape, self.rng)                                         # [K, B]
         beta = plan.importance + (1 - plan.importance) * min(self.count / plan.steps, 1.0)

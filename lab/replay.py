@@ -131,17 +131,16 @@ class Replay(OfEnvs):
         steps = self.sampling.every
         self.ring.push(self.envs.collect(self.act, steps, self.count))
         self.count += steps * self.envs.n
-        return self.sample() if self.count >= self.warmup and self.usable() else None
+        return self.sample() if self.count >= self.warmup else None
 
-    def usable(self) -> range:
-        """The numbers of the rows whose pictures and n steps are all there; none where a resume asks for more steps."""
-        return range(self.ring.first + self.before, self.ring.pushed - self.after)
+    def sample(self) -> Batch | None:
+        """Drawn with replacement from the rows whose pictures and n steps are all there.
 
-    def sample(self) -> Batch:
-        """Drawn with replacement from the usable rows."""
-        rows = self.usable()
-        return self.batch(rows.start + torch.randint(len(rows), self.sampling.shape, generator=self.rng,
-                                                     device=self.ring.device))
+        None where a resume asks for more steps than there are.
+        """
+        first, end = self.ring.first + self.before, self.ring.pushed - self.after
+        return None if end <= first else self.batch(first + torch.randint(
+            end - first, self.sampling.shape, generator=self.rng, device=self.ring.device))
 
     def batch(self, rows: Tensor) -> Batch:
         """What the row numbers [K, B] and their n steps come to."""

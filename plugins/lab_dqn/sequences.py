@@ -31,7 +31,7 @@ class Sequences(Prioritised):
         rows.pop("next_obs")                            # sequences end at the last state before a time limit
         self.ring.push({**rows, **self.actor.recall()})
         self.count += steps * self.envs.n
-        return self.sample() if self.count >= self.warmup and self.usable() else None
+        return self.sample() if self.count >= self.warmup else None
 
     def batch(self, rows: Tensor) -> Batch:
         ring, pick = self.ring, self.ring.pick
