@@ -133,7 +133,7 @@ class Prioritised(Replay):
         return torch.arange(begin, max(begin, end), device=self.ring.device) % self.ring.capacity
 
     def report(self, leaf: Tensor, error: Tensor) -> None:
-        """`error` [K, B] of the rows that a batch gave the leaves [K, B]; where one came twice the last holds."""
+        """`error` [K, B] of the rows that a batch gave the leaves [K, B]; see SumTree for those that came twice."""
         value = (error.abs().double() + self.priority.least) ** self.priority.exponent
         self.highest = torch.maximum(self.highest, value.max())
         self.tree[leaf.flatten()] = value.flatten()

@@ -41,7 +41,11 @@ def interrupted(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def handling() -> Iterator[None]:
-    """First SIGINT or SIGTERM: stop at the next safe point. Second: at once. SIGUSR1: save and go on."""
+    """First SIGINT or SIGTERM: stop at the next safe point. Second: at once. SIGUSR1: save and go on.
+
+    Raises Stop for an interrupt that was dropped before.
+    """
+    check()
     FLAGS.__init__()  # type: ignore[misc]
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     owner = os.getpid()

@@ -12,6 +12,7 @@ from .config import LabConfig, world_name
 from .errors import DiskError, ResumeError
 from .run_folder import RunFolder
 from .saved_config import changed, load_config
+from .signals import Stop
 from .sitting import Sitting
 from .version import plugins, versions
 
@@ -24,11 +25,11 @@ def start(cfg: LabConfig, by_hand: str | None) -> int:
 
 
 def trained(made: Assembled, path: Path) -> Sitting:
-    """A sitting in a folder that was made for it, and that is removed where the disk cannot hold a run."""
+    """A sitting in a folder that was made for it, and that is removed where nothing of a run came into it."""
     try:
         with RunFolder(path, made.cfg.agent.name, made.cfg.checkpoint.keep) as record:
             return Sitting(made, record).run(None)
-    except DiskError:
+    except (DiskError, Stop):
         if not checkpoint.found(path / "checkpoints"):
             shutil.rmtree(path, ignore_errors=True)
         raise

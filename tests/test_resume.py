@@ -14,7 +14,7 @@ from conftest import QUICK
 from test_checkpoint import same
 
 import lab_dqn.dqn
-from lab import checkpoint, evaluate, signals
+from lab import checkpoint, evaluate, folder, signals, train
 from lab.__main__ import main
 
 RUN = ("+agent=dqn", *QUICK, "agent.train_every=2", "agent.n_steps=2", "log.every=40", "checkpoint.every=150",
@@ -204,6 +204,17 @@ def test_an_interrupt_that_python_drops_is_remembered(tmp_path):
                              cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert process.returncode == 130 and "Exception ignored in" in process.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_one_that_is_dropped_later_ends_it_too(monkeypatch, lab, tmp_path):
+    """While the folder is made; nothing of it stays."""
+    def create(*names):
+        signals.FLAGS.stop = signal.SIGINT
+        return folder.make(tmp_path / "run")
+
+    monkeypatch.setattr(train.folder, "create", create)
+    code, _, _ = lab(*WHOLE)
+    assert code == 130 and not (tmp_path / "run").exists()
 
 
 def test_a_child_process_leaves_signals_to_its_parent(monkeypatch):

@@ -64,7 +64,6 @@ GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
 DQN |= {f"MinAtar/{game}-v1": dict(MINATAR) for game in GAMES} | {f"MinAtar/{game}-v0": dict(MINATAR) for game in GAMES}
 
 
-
 def between(least: float, greatest: float) -> dict[str, Any]:
     """The discounted returns that an environment knows, of any policy where that is not too far out."""
     return {"agent.v_min": least, "agent.v_max": greatest}
