@@ -44,8 +44,8 @@ DQN: Rows = {
         "agent.epsilon_zeta": 2.0, "agent.huber_delta": 10.0, "normalize.obs": True, "optimizer.lr": 1e-3,
         "optimizer.schedule": "linear", "optimizer.decay": 59_400},
     # A lander that has met crashes and hardly a landing hovers for ever: epsilon falls slowly, to little, which does
-    # least harm among few steps of reward; landings are drawn often, with two gradient steps for each step. Tuned on the
-    # seeds 0 to 7.
+    # least harm among few steps of reward; landings are drawn often, two gradient steps are taken for each step. Tuned
+    # on the seeds 0 to 7.
     "LunarLander-v3": {
         "budget.steps": 100_000, "agent.n_steps": 3, "agent.batch_size": 64, "agent.buffer_size": 50_000,
         "agent.warmup": 128, "agent.train_every": 4, "agent.gradient_steps": 8, "agent.target_every": 500,
