@@ -28,6 +28,7 @@ class Decoder:
         self.made: dict[int, Any] = {}                    # number -> what came of it
         self.filled: dict[int, Any] = {}                  # id() -> an object of the new environment that has its state
         self.path: list[str] = []
+        self.left: dict[str, Any] = {}                    # path -> what stays, since the state leaves it out
 
     def decode(self, node: Any, target: Any, name: str) -> Any:
         """The new value for a place that holds `target`. Raises ResumeError where an object has no place."""
@@ -38,10 +39,14 @@ class Decoder:
         self.path.append(name)
         if node == LEFT_OUT:
             value = self.misfit("something that cannot be saved", target) if target is MISSING else target
+            self.stays(value)
         else:
             value = self.made[node["id"]] = WRITERS[node["type"]](node, target, self)
         self.path.pop()
         return value
+
+    def stays(self, value: Any, *name: str) -> None:
+        self.left[".".join([*self.path, *name])] = value
 
     def fit(self, node: dict[str, Any], target: Any) -> Any:
         return target if class_of(target) == node["class"] else self.misfit(node["class"], target)
@@ -97,6 +102,8 @@ def write_object(node: dict[str, Any], target: Any, decoder: Decoder) -> Any:
         target = copy.copy(target)
     decoder.made[node["id"]] = decoder.filled[id(target)] = target
     old = attributes(target)
+    for name in node["left"]:
+        decoder.stays(old.get(name, MISSING), name)
     for name, child in node["attributes"].items():
         put(target, name, decoder.decode(child, old.get(name, MISSING), name))
     for name in old.keys() - node["attributes"].keys() - set(node["left"]):
@@ -127,8 +134,10 @@ def write_enum(node: dict[str, Any], target: Any, decoder: Decoder) -> Any:
 
 
 def write_holder(node: dict[str, Any], target: Any, decoder: Decoder) -> Any:
-    """In place where one is there, since a closure may hold it too."""
+    """In place where one is there and takes it, since a closure may hold it too."""
     kind = HOLDERS[short(node["class"])]
+    if kind.set is None:
+        return kind.new(node["state"]) if kind.new else decoder.misfit(node["class"], target)
     if class_of(target) != node["class"] or id(target) in decoder.filled:
         target = kind.new(node["state"]) if kind.new else decoder.misfit(node["class"], target)
     decoder.filled[id(target)] = target

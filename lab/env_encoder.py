@@ -1,9 +1,9 @@
 """What the attributes of an object hold, as plain data. No pickle. `lab.env_decoder` puts it into another of its kind.
 
-    state, places = encoded(env)                 # nested dicts, lists, numbers, strings and arrays
+    state = encoded(env)                         # nested dicts, lists, numbers, strings and arrays
 
-Functions, windows and the objects of most C libraries are left out; whether an environment then goes on as it would
-have, `lab.env_state.probe` tries. What is known not to come back is refused: it may matter long after the probe.
+Functions, windows and the objects of most C libraries are left out; `lab.env_twin` compares them with those of a new
+environment. What is known not to come back is refused: it may matter long after `lab.env_state.probe` has tried.
 """
 
 import sys
@@ -14,8 +14,9 @@ from contextlib import suppress
 from enum import Enum
 from functools import partial
 from itertools import pairwise
-from types import BuiltinMethodType, FunctionType, MethodType, SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any, NamedTuple
+from weakref import ref
 
 import numpy as np
 from gymnasium import Space
@@ -24,28 +25,22 @@ from .env_holders import HOLDERS, CannotSave, class_of, short
 
 PLAIN = (type(None), bool, int, float, str)
 LEFT_OUT = {"type": "left out"}
-NOT_STATE = sys.stdlib_module_names | {"Box2D", "OpenGL", "glfw", "matplotlib", "mujoco", "numpy", "pygame", "torch"}
+NOT_STATE = {"Box2D", "OpenGL", "glfw", "matplotlib", "mujoco", "numpy", "pygame", "torch"}
+NOT_STATE |= sys.stdlib_module_names - {"queue"}
 CONSTANTS = {"spec", "_cached_spec", "_saved_kwargs", "_ezpickle_args", "_ezpickle_kwargs", "mujoco_renderer", "P"}
 OF_SPACE = {"_np_random", "spaces", "feature_space", "stacked_feature_space", "node_space", "edge_space"}
 REMADE = {"numpy.ndarray", "builtins.list", "builtins.dict", "builtins.set", "collections.deque"}
-ANEW = REMADE | {"builtins.tuple", "builtins.frozenset"}  # of others there must be one already
 DEEP = 100                                                # levels; JSON has six for one of them, and ends near 1000
 BITS = 10_000                                             # of an integer; Python reads some more from text
 MAX_BYTES = 64 * 2**20                                    # in one environment; with more it holds a dataset
 byte_bounds: Any = getattr(np, "byte_bounds", None) or np.lib.array_utils.byte_bounds      # of numpy 1 and 2
 
 
-def encoded(value: Any, name: str = "env") -> tuple[Any, set[str]]:
-    """The state of an object, and what another must have, and where, to take it: "env.player game.Player".
-
-    Raises CannotSave where it is known that it would not all come back, and whatever the object raises.
+def encoded(value: Any) -> Any:
+    """The state of an object. Raises CannotSave where it is known that it would not all come back, and whatever the
+    object raises.
     """
-    encoder = Encoder()
-    state = encoder.encode(value, name)
-    encoder.check()
-    if nbytes(state) > MAX_BYTES:
-        raise CannotSave(f"{name} holds more than {MAX_BYTES:,} bytes, too much for every checkpoint")
-    return state, encoder.places
+    return Encoder().encoded(value, "env")
 
 
 def nbytes(node: Any) -> int:
@@ -61,10 +56,18 @@ class Encoder:
     def __init__(self) -> None:
         self.seen: dict[int, tuple[int, Any]] = {}        # id() -> number, and the object, so that its id stays its own
         self.path: list[str] = []
-        self.places: set[str] = set()
+        self.left: dict[str, Any] = {}                    # path -> what is left out
         self.remade: set[int] = set()                     # id() of what the other object will have a new one of
         self.arrays: list[tuple[int, int, str]] = []      # where in memory they begin and end
         self.held: list[tuple[str, Any]] = []             # what functions hold
+
+    def encoded(self, value: Any, name: str) -> Any:
+        """All of it; see `encoded`."""
+        state = self.encode(value, name)
+        self.check()
+        if nbytes(state) > MAX_BYTES:
+            raise CannotSave(f"{name} holds more than {MAX_BYTES:,} bytes, too much for every checkpoint")
+        return state
 
     def encode(self, value: Any, name: str) -> Any:
         if type(value) is int and value.bit_length() > BITS:
@@ -76,7 +79,7 @@ class Encoder:
         if len(self.path) == DEEP:
             raise CannotSave(f"{'.'.join(self.path[:8])}... is nested more than {DEEP} deep")
         self.path.append(name)
-        kind = next((kind for kind, each in KINDS.items() if each.owns(value)), "")
+        kind = kind_of(value)
         node = self.node(kind, value) if kind else self.left_out(value)
         self.path.pop()
         return node
@@ -88,8 +91,6 @@ class Encoder:
             self.remade.add(id(value))
         if name == "numpy.ndarray" and value.size:
             self.arrays.append((*byte_bounds(value), path))
-        if kind in PLACED and name not in ANEW:
-            self.places.add(f"{path} {name}")
         return {"type": kind, "class": name, "id": number, **KINDS[kind].read(value, self)}
 
     def left_out(self, value: Any) -> dict[str, Any]:
@@ -97,7 +98,7 @@ class Encoder:
         if hasattr(value, "__next__") or objects or isinstance(value, bytearray | array):
             raise CannotSave(f"{path} is {class_of(value)}{' of objects' * objects}, which cannot be saved")
         self.held += [(path, each) for each in holds(value)]
-        self.places.add(f"{path} left out")
+        self.left[path] = value
         return LEFT_OUT
 
     def check(self) -> None:
@@ -111,11 +112,13 @@ class Encoder:
 
 
 def holds(function: Any) -> list[Any]:
-    """What a function or a method keeps from where it was made."""
+    """What a function, a method or a weak reference keeps from where it was made."""
     if isinstance(function, partial):
         return [*function.args, *function.keywords.values(), *holds(function.func)]
-    if isinstance(function, MethodType | BuiltinMethodType):
-        return [function.__self__]
+    if isinstance(function, ref):
+        return [function()]
+    if hasattr(function, "__self__"):                     # a method
+        return [function.__self__, *holds(getattr(function, "__func__", None))]
     if not isinstance(function, FunctionType):
         return []
     found = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
@@ -123,6 +126,16 @@ def holds(function: Any) -> list[Any]:
         with suppress(ValueError):                        # an empty one
             found.append(cell.cell_contents)
     return found
+
+
+def kind_of(value: Any) -> str:
+    """What writes it; "" for what is left out."""
+    return next((kind for kind, each in KINDS.items() if each.owns(value)), "")
+
+
+def is_state(value: Any) -> bool:
+    """Whether it is written, and not left out."""
+    return type(value) in PLAIN or bool(kind_of(value))
 
 
 def is_array(value: Any) -> bool:
@@ -173,7 +186,6 @@ class Kind(NamedTuple):
     read: Callable[[Any, Encoder], dict[str, Any]]
 
 
-PLACED = ("enum", "fixed", "items", "dict", "holder", "object")
 KINDS = {     # the first that owns a value writes it
     "array": Kind(is_array, lambda v, _: {"data": np.array(v, order="C")}),
     "enum": Kind(lambda v: isinstance(v, Enum), lambda v, encoder: {"value": encoder.encode(v.value, "value")}),

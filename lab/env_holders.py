@@ -1,12 +1,15 @@
-"""Things that hand out their state and take it back: random generators and the simulators of C libraries."""
+"""Things that hand out their state and take it back, or are made of it: generators, values, simulators in C."""
 
 import random
 import sys
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.random import Generator, RandomState
+from numpy.random import Generator, RandomState, SeedSequence
 
 from .errors import ResumeError
 
@@ -19,7 +22,7 @@ class CannotSave(Exception):
 
 class Holder(NamedTuple):
     get: Callable[[Any], Any]                             # -> plain data
-    set: Callable[[Any, Any], Any]
+    set: Callable[[Any, Any], Any] | None                 # into one that is there; None: a new one is made each time
     new: Callable[[Any], Any] | None = None               # from plain data; None: only one that is there can be filled
 
 
@@ -68,6 +71,12 @@ HOLDERS = {    # (package, class); the packages of C libraries are loaded where 
     ("numpy", "RandomState"): Holder(lambda rng: rng.get_state(legacy=False), lambda rng, state: rng.set_state(state),
                                      lambda state: RandomState(BITS[state["bit_generator"]]())),
     ("random", "Random"): Holder(random.Random.getstate, random.Random.setstate, lambda state: random.Random()),
+    ("numpy", "SeedSequence"): Holder(lambda seeds: seeds.state, None, lambda state: SeedSequence(**state)),
+    ("builtins", "bytes"): Holder(lambda v: np.frombuffer(v, np.uint8), None, lambda state: state.tobytes()),
+    ("builtins", "complex"): Holder(lambda v: [v.real, v.imag], None, lambda state: complex(*state)),
+    ("fractions", "Fraction"): Holder(str, None, Fraction),
+    ("decimal", "Decimal"): Holder(str, None, Decimal),
+    ("pathlib", "PosixPath"): Holder(str, None, Path),
     ("mujoco", "MjData"): Holder(get_mujoco, set_mujoco),
     ("ale_py", "ALEInterface"): Holder(get_ale, set_ale),
 }

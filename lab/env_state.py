@@ -7,7 +7,7 @@ too. Which way holds for an environment nobody can know from its class: `probe` 
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from enum import StrEnum
 from functools import partial
 from itertools import chain, repeat
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from .env_decoder import Decoder
 from .env_encoder import encoded
 from .env_holders import CannotSave
+from .env_twin import attributes
 from .env_walk import Env, Move, Seen, Walk, odd, play, same, sampler
 from .errors import ResumeError
 from .state import frozen_rng, rng_state, set_rng_state
@@ -43,7 +44,7 @@ def read_attributes(env: Env) -> dict[str, Any]:
 
     Raises CannotSave, see `lab.env_encoder.encoded`.
     """
-    return dict(encoded(env)[0])
+    return dict(encoded(env))
 
 
 def write_attributes(env: Env, state: Mapping[str, Any]) -> None:
@@ -92,7 +93,7 @@ def trials(make: Make, seed_for: Callable[[int], int], sample_action: Callable[[
     """
     env = make()
     try:
-        snapshots, trace = observe(Walk(env, seed_for, sample_action or sampler(env)))
+        snapshots, trace = observe(Walk(env, seed_for, sample_action or sampler(env)), make)
     finally:
         with suppress(Exception):
             env.close()
@@ -103,7 +104,7 @@ def trials(make: Make, seed_for: Callable[[int], int], sample_action: Callable[[
         yield tier, next(filter(None, why_not), "")
 
 
-def observe(walk: Walk) -> tuple[list[Snapshot], list[tuple[Move, Seen]]]:
+def observe(walk: Walk, make: Make) -> tuple[list[Snapshot], list[tuple[Move, Seen]]]:
     """Snapshots, the first in mid-episode, and what happened from there on; two episodes are cut short.
 
     Four of them, one of a slow environment, for what matters only now and then, such as the action that a sticky one
@@ -119,16 +120,17 @@ def observe(walk: Walk) -> tuple[list[Snapshot], list[tuple[Move, Seen]]]:
             walk.run(1)
     for part in range(4):
         if not (slow and snapshots):
-            snapshots.append(Snapshot(len(trace), copy.deepcopy(walk.episodes), *readable(walk.env), rng_state()))
+            snapshots.append(Snapshot(len(trace), copy.deepcopy(walk.episodes), *readable(walk, make), rng_state()))
         walk.done |= part == 2
         trace += walk.run(16)
     return snapshots, trace
 
 
-def readable(env: Env) -> tuple[dict[str, Any], str]:
-    """Its attributes and "", or nothing and why they cannot be saved."""
+def readable(walk: Walk, make: Make) -> tuple[dict[str, Any], str]:
+    """The attributes of its environment and "", or nothing and why they cannot be saved."""
     try:
-        return read_attributes(env), ""
+        with frozen_rng(), closing(make()) as twin:
+            return attributes(walk.env, twin, walk.episodes[-1][0]), ""
     except Exception as error:
         return {}, brief(error)
 

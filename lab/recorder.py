@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
@@ -10,8 +10,8 @@ import gymnasium as gym
 
 from . import signals
 from .action_log import ActionLog
-from .env_encoder import encoded
 from .env_state import Episode, Tier, brief, probe, restore
+from .env_twin import attributes
 from .state import Saved, frozen_rng
 from .witness import REPLAYED, VERIFIED, Witness
 
@@ -38,7 +38,6 @@ class Recorder(Saved):
         self.inner: list[Any] = [None for _ in envs]      # attributes of each, at the last checkpoint
         self.broken = False                               # one of them has failed
         self.midst = False                                # whether copy 0 has made a step in its episode
-        self.places = set[str]()                          # that a new environment was seen to have
         self.told = ""                                    # why an environment could not be brought back
         self.follow(tier)
 
@@ -84,26 +83,13 @@ class Recorder(Saved):
         return super().state_dict()
 
     def attributes(self) -> list[Any]:
-        """Of each copy. Where they would not come back from them, none, and another tier from now on."""
+        """Of each copy, tried on a new one. Where they would not come back, none, and another tier from now on."""
         try:
-            return [self.read(i) for i in range(len(self.envs))]
+            with frozen_rng(), closing(self.make()) as twin:
+                return [attributes(env, twin, self.seed(i, self.logs[i].episode())) for i, env in enumerate(self.envs)]
         except Exception as error:
             self.step_down(f"the environment cannot be saved ({brief(error)})")
             return [None for _ in self.envs]
-
-    def read(self, i: int) -> Any:
-        """Its attributes, put into a new one for a trial where they are of another form than before.
-
-        Raises whatever goes wrong.
-        """
-        state, places = encoded(self.envs[i])
-        if not places <= self.places:
-            with frozen_rng():
-                env, _ = restore(self.make, Tier.EXACT, self.history(i), state)
-            with suppress(Exception):
-                env.close()
-            self.places |= places
-        return state
 
     def history(self, i: int) -> list[Episode]:
         """Seeds and actions of copy `i`, as far as its tier remembers them."""

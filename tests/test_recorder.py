@@ -93,6 +93,33 @@ def test_what_cannot_be_put_back_is_noticed_when_it_is_saved(kind, text, tmp_pat
     assert max(state["lengths"]) > 0 and again.lost == [] and equal(again.collect(at_random(5), 60), expected)
 
 
+class Waves(Spawner):
+    """Two or three objects at the start, by the seed; where there are two a third comes late."""
+
+    def reset(self, *, seed=None, options=None):
+        answer = super().reset(seed=seed, options=options)
+        self.enemies, self.odd = [Enemy(0.0) for _ in range(2 + seed % 2)], seed % 2
+        return answer
+
+    def push(self, action):
+        self.enemies = self.enemies[:2 + self.odd] if self.t < 5 else [*self.enemies[:2], Enemy(0.0)]
+        self.t += 1
+        return 0.0
+
+
+def test_a_new_environment_is_that_of_this_episode(caplog):
+    """That one of another episode has a place for all says nothing."""
+    envs = envs_of(Waves, Tier.EXACT, 1)
+    odd = [envs.seed(0, episode) % 2 for episode in range(20)]
+    while not (envs.episodes[0] > odd.index(1) and not odd[envs.episodes[0]] and envs.lengths[0] == 10):
+        if odd[envs.episodes[0]]:
+            envs.state_dict()
+        assert envs.recorder.level is Tier.EXACT
+        envs.collect(at_random(), 1)
+    envs.state_dict()
+    assert envs.recorder.level is Tier.EPISODE_REPLAY and "env.env.enemies.2 was" in caplog.text
+
+
 def test_what_is_nested_too_deep_for_a_checkpoint_ends_no_run(tmp_path, caplog):
     envs = envs_of(History, Tier.EXACT, 1)
     envs.collect(at_random(), 2000)
