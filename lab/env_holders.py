@@ -2,9 +2,10 @@
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,10 +83,33 @@ HOLDERS = {    # (package, class); the packages of C libraries are loaded where 
 }
 
 
-def short(name: str) -> tuple[str, str]:
+def holder(value: Any) -> Holder | None:
+    """Of its class or of one that this is made from."""
+    kind: Any = type(value)
+    return holder_of(kind)
+
+
+@cache
+def holder_of(kind: Any) -> Holder | None:
+    """Of a class that is made from another no new one is made: who knows what else it holds."""
+    found = [HOLDERS.get(short(name(each))) for each in kind.__mro__]
+    own, base = found[0], next(filter(None, found), None)
+    return own or (base._replace(new=None) if base and base.set else None)
+
+
+def short(full: str) -> tuple[str, str]:
     """Of "package.module.Class": packages move their classes between private modules."""
-    return name.partition(".")[0], name.rpartition(".")[2]
+    return full.partition(".")[0], full.rpartition(".")[2]
 
 
 def class_of(value: Any) -> str:
-    return f"{getattr(type(value), '__module__', 'builtins')}.{type(value).__qualname__}"    # SWIG's have none
+    return name(type(value))
+
+
+def name(kind: type) -> str:
+    return f"{getattr(kind, '__module__', 'builtins')}.{kind.__qualname__}"                  # SWIG's have none
+
+
+def where(path: Iterable[Any]) -> str:
+    """The place of an object: "env.players.0"."""
+    return ".".join(map(str, path))

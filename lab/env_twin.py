@@ -8,9 +8,11 @@ from contextlib import suppress
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
+from weakref import ref
 
 from .env_decoder import MISSING, Decoder
-from .env_encoder import Encoder, holds, is_state
+from .env_encoder import Encoder, is_iterator, is_state
+from .env_encoder import attributes as attributes_of
 from .env_holders import CannotSave, class_of
 from .env_walk import Env, same
 
@@ -47,7 +49,7 @@ class Twins:
         if was is now or (id(was), id(now)) in self.known or not comparable(was):
             return True
         self.known[id(was), id(now)] = was, now
-        if class_of(was) != class_of(now):
+        if class_of(was) != class_of(now) or is_iterator(was):
             return False
         if id(was) in self.seen and not isinstance(was, VALUES):
             return self.made.get(self.seen[id(was)][0]) is now
@@ -63,7 +65,7 @@ class Twins:
 
 def comparable(value: Any) -> bool:
     """Not a lock, a window or another object that is equal to nothing but itself."""
-    return is_state(value) or callable(value) or type(value).__eq__ is not IDENTITY
+    return is_state(value) or is_iterator(value) or callable(value) or type(value).__eq__ is not IDENTITY
 
 
 def code(function: Any) -> Any:
@@ -77,7 +79,24 @@ def code(function: Any) -> Any:
     return getattr(function, "__module__", None), getattr(function, "__qualname__", None)
 
 
+def holds(function: Any) -> list[Any]:
+    """What a function, a method or a weak reference keeps from where it was made."""
+    if isinstance(function, partial):
+        return [*function.args, *function.keywords.values(), *holds(function.func)]
+    if isinstance(function, ref):
+        return [function()]
+    if hasattr(function, "__self__"):                     # a method
+        return [function.__self__, *holds(getattr(function, "__func__", None))]
+    if not isinstance(function, FunctionType):
+        return []
+    found = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):                        # an empty one
+            found.append(cell.cell_contents)
+    return found
+
+
 def equal(was: Any, now: Any) -> bool:
     with suppress(Exception):
-        return same(was, now)
+        return same(was, now) and same(attributes_of(was), attributes_of(now))
     return False
