@@ -42,13 +42,6 @@ def encoded(value: Any) -> Any:
     return Encoder().encoded(value, "env")
 
 
-def nbytes(node: Any) -> int:
-    """About what a state takes in a checkpoint."""
-    if isinstance(node, dict | list | tuple):
-        return sum(map(nbytes, node.values() if isinstance(node, dict) else node))
-    return node.nbytes if isinstance(node, np.ndarray) else 8
-
-
 class Encoder:
     """One pass over an object; what is met twice is written once."""
 
@@ -57,17 +50,19 @@ class Encoder:
         self.path: list[Any] = []                         # names, indices and keys
         self.left: dict[str, Any] = {}                    # path -> what is left out
         self.arrays: list[tuple[Any, np.ndarray]] = []    # each with its path
+        self.bytes = 0                                    # about what it takes in a checkpoint
 
     def encoded(self, value: Any, name: str) -> Any:
         """All of it; see `encoded`."""
         state = self.encode(value, name)
         for one, other in sharing(self.arrays):
             raise CannotSave(f"{where(one)} and {where(other)} share their memory")
-        if nbytes(state) > MAX_BYTES:
+        if self.bytes > MAX_BYTES:
             raise CannotSave(f"{name} holds more than {MAX_BYTES:,} bytes, too much for every checkpoint")
         return state
 
     def encode(self, value: Any, name: Any) -> Any:
+        self.bytes += 8
         if type(value) is int and value.bit_length() > BITS:
             raise CannotSave(f"{where([*self.path, name])} is an integer of {value.bit_length():,} bits")
         if type(value) in PLAIN:
@@ -85,6 +80,8 @@ class Encoder:
     def node(self, kind: str, value: Any) -> dict[str, Any]:
         number, name = len(self.seen), class_of(value)
         self.seen[id(value)] = number, value
+        if kind == "array" or name == "builtins.bytes":
+            self.bytes += value.nbytes if kind == "array" else len(value)
         if name == "numpy.ndarray" and value.size:
             self.arrays.append((tuple(self.path), value))
         node = {"type": kind, "class": name, "id": number, **KINDS[kind].read(value, self)}

@@ -103,7 +103,7 @@ class Envs(Vector):
             except (Exception, SystemExit) as error:
                 raise self.error(i, f"raised {type(error).__name__}: {error}") from error
             if watched:
-                self.recorder.stepped(i, choice, obs, reward)
+                self.recorder.stepped(i, choice, obs, reward, terminated, truncated)
             if getattr(obs, "shape", None) != self.shape and shape_of(obs) != self.shape:      # most are arrays
                 raise self.error(i, f"returned an observation of shape {shape_of(obs)}, its space has {self.shape}")
             if self.whole and (wrong := self.whole.misfit(obs)):

@@ -56,15 +56,16 @@ class Recorder(Saved):
         self.logs[i].begin(episode, self.level is Tier.REPLAY)
 
     def look(self) -> bool:
-        """A step comes next, copy 0 first. True: `stepped` wants to know of it."""
+        """A step comes next, copy 0 first; whether `stepped` is to hear of it."""
         if self.witness is not None:
             self.witness.look()
-        return True
+        return self.active
 
-    def stepped(self, i: int, action: Any, obs: Any, reward: Any) -> None:
+    def stepped(self, i: int, action: Any, *came: Any) -> None:
+        """`came`: obs, reward, terminated, truncated."""
         if self.replayed:
             self.logs[i].append(action)
-        if i == 0 and self.witness is not None and self.witness.add(action, obs, reward):
+        if i == 0 and self.witness is not None and self.witness.add(action, came):
             self.verify(self.witness)
 
     def lost(self) -> None:

@@ -348,6 +348,9 @@ def test_attributes_too_large_for_every_checkpoint_are_no_state(monkeypatch):
     monkeypatch.setattr(env_encoder, "MAX_BYTES", 5000)
     assert probe(OwnGenerator, seed_for) is EXACT
     assert probe(Dataset, seed_for) is BOUNDARY
+    for large in (np.zeros(700), [0] * 700, bytes(6000), np.zeros(700, "M8[s]"), [Bag(n=0)] * 700):
+        with pytest.raises(CannotSave, match="env holds more than 5,000 bytes"):
+            encoded(Bag(it=large))
 
 
 def test_probing_a_slow_environment_takes_few_steps(monkeypatch):

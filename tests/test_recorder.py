@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 
 import gymnasium as gym
 import numpy as np
@@ -143,6 +144,26 @@ def test_a_state_that_fits_no_new_environment_begins_a_new_episode(tmp_path, cap
     assert caplog.text.count("an environment cannot be put back: env.env was ") == 1
     assert "2 of 2 environments begin a new episode: they could not be brought back" in caplog.text
     other.collect(at_random(), 9)
+
+
+class Fuel(TinyBox):
+    """Ends when it has none left, which only a lock knows of all that a new environment has."""
+
+    def reset(self, *, seed=None, options=None):
+        self.fuel = threading.Semaphore(9)
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 0.0, not self.fuel.acquire(blocking=False), False, {}
+
+
+def test_a_checkpoint_is_verified_by_the_ends_of_episodes_too(caplog):
+    envs = envs_of(Fuel, Tier.EXACT, 1)
+    envs.collect(at_random(), 5)
+    envs.state_dict()
+    envs.collect(at_random(), 20)
+    assert "did not hold (step 5: terminated was True, then False)" in caplog.text
+    assert envs.recorder.level is Tier.EPISODE_REPLAY
 
 
 @pytest.mark.parametrize("kind, tier", [(TinyContinuous, Tier.EPISODE_REPLAY), (TinyContinuous, Tier.REPLAY)])
