@@ -41,13 +41,14 @@ class Envs(Vector):
     """
 
     saved = ("obs", "episodes", "returns", "lengths", "frames", "finished", "recorder")
+    recording: Callable[..., Recorder] = Recorder
     plain = False                 # whether `step` takes actions as the policy counts them, in a list
 
     def __init__(self, make: Make, n: int, compute: Compute, name: str = "train", tier: Tier = Tier.BOUNDARY):
         self.envs: list[Any] = [make() for _ in range(n)]
         self.prepare(about(self.envs[0]), n, compute, name)
         self.plain = isinstance(self.action_space, spaces.Discrete) and not self.action_space.start
-        self.recorder = Recorder(self.envs, make, self.seed, tier)
+        self.recorder = self.recording(self.envs, make, self.seed, tier)
         for i in range(n):
             self.obs[i] = self.reset(i)
 
