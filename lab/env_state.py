@@ -36,6 +36,7 @@ class Tier(StrEnum):
     BOUNDARY = "episode boundary"                         # not at all: the episode in progress starts anew
 
 
+CHECKED = 256                                             # steps of a replay between two looks at whether to stop
 TRIED = (Tier.EXACT, Tier.EPISODE_REPLAY, Tier.REPLAY)
 
 
@@ -57,15 +58,18 @@ def restore(make: Make, tier: Tier, episodes: Sequence[Episode], attributes: Map
     """A new environment brought back by `tier`, and its latest obs; None where `attributes` were put back.
 
     `episodes`: all since the start for REPLAY; else the one in progress is enough. With BOUNDARY it begins anew.
-    `check` is called before each. Raises ResumeError and whatever the environment or `check` raises.
+    `check` is called before each, and every CHECKED steps. Raises ResumeError and whatever the environment or `check`
+    raises.
     """
     env, obs = make(), None
     try:
         for seed, actions in episodes if tier is Tier.REPLAY else episodes[-1:]:
             check()
             obs = env.reset(seed=seed)[0]
-            for action in actions if tier in (Tier.REPLAY, Tier.EPISODE_REPLAY) else ():
+            for number, action in enumerate(actions if tier in (Tier.REPLAY, Tier.EPISODE_REPLAY) else (), 1):
                 obs = env.step(copy.deepcopy(action))[0]
+                if number % CHECKED == 0:
+                    check()
         if tier is Tier.EXACT and attributes is not None:
             write_attributes(env, attributes)             # after a reset: many environments make their objects there
             obs = None

@@ -119,7 +119,7 @@ class NativeEnvs(Envs):
         """Bring all copies back; where that cannot be, all begin new episodes. Those that did."""
         held, obs = self.recorder.restore(0)
         if obs is not None:
-            held = bool(np.array_equal(self.counted(obs), self.obs, equal_nan=True))
+            held = bool(np.array_equal(self.counted(obs), self.obs, equal_nan=True)) or self.recorder.strayed()
         if held:
             return []
         for i in range(self.n):

@@ -133,10 +133,20 @@ class Recorder(Saved):
             if not lost:
                 self.envs[i], obs = restore(self.make, self.level, self.history(i), self.inner[i], signals.check)
                 return True, obs
+            self.tell("when it was saved, its tier, an environment or its process had just failed")
         except Exception as error:
-            if brief(error) != self.told:
-                self.told = brief(error)
-                LOG.warning("an environment cannot be put back: %s", self.told)
+            self.tell(brief(error))
         self.logs[i].lose()
         self.envs[i] = self.make()                        # what begins anew has no past, as a later replay assumes
         return False, None
+
+    def strayed(self) -> bool:
+        """A replay did not end where the environment was: it is not put back."""
+        self.tell("its replay came to another observation")
+        return False
+
+    def tell(self, why: str) -> None:
+        """Once, however many copies it holds for."""
+        if why != self.told:
+            self.told = why
+            LOG.warning("an environment cannot be put back: %s", why)

@@ -321,6 +321,19 @@ def test_restored_by_replay_shows_the_latest_obs_and_at_a_boundary_the_first():
     assert restore(make, EXACT, episodes, read_attributes(env))[1] is None
 
 
+@pytest.mark.parametrize("tier", [REPLAY, EPISODE_REPLAY])
+def test_a_long_replay_is_stopped_in_the_midst_of_an_episode(tier):
+    def check():
+        calls.append(getattr(env, "t", None))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    env, calls = Remembers(), []
+    with pytest.raises(KeyboardInterrupt):
+        restore(lambda: env, tier, [(1, [0] * 5000)], None, check)
+    assert calls == [None, 256, 512]
+
+
 @pytest.mark.parametrize("kind", [GlobalGenerator, Entropy, Raises])
 def test_probing_moves_no_generator_and_closes_what_it_opens(kind):
     opened = []

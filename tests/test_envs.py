@@ -491,6 +491,7 @@ def test_what_was_replayed_is_compared_with_what_was_seen(tmp_path, caplog):
     moved = [length > 0 for length in envs.lengths]
     assert other.episodes == [episode + lost for episode, lost in zip(envs.episodes, moved, strict=True)]
     assert f"{sum(moved)} of 3 environments begin a new episode: they could not be brought back" in caplog.text
+    assert "an environment cannot be put back: its replay came to another observation" in caplog.text
 
 
 def test_another_number_of_copies_is_refused():

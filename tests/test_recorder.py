@@ -87,6 +87,7 @@ def test_what_cannot_be_put_back_is_noticed_when_it_is_saved(kind, text, tmp_pat
     assert "from the next episode on, environment state: exact by replay of the episode" in caplog.text
     again = envs_of(kind, Tier.EXACT)
     again.load_state_dict(state)
+    assert "put back: when it was saved, its tier, an environment or its process had just failed" in caplog.text
     assert again.lost == [0, 1] and "2 of 2 environments begin a new episode" in caplog.text
     envs.collect(act, 20)
     state, expected = on_disk(envs, tmp_path), envs.collect(at_random(5), 60)
