@@ -7,7 +7,7 @@ too. Which way holds for an environment nobody can know from its class: `probe` 
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from itertools import chain, repeat
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from .env_decoder import Decoder
 from .env_encoder import encoded
 from .env_holders import CannotSave
-from .env_twin import attributes
+from .env_twin import attributes, spare
 from .env_walk import Env, Move, Seen, Walk, odd, play, same, sampler
 from .errors import ResumeError
 from .state import frozen_rng, rng_state, set_rng_state
@@ -95,12 +95,8 @@ def trials(make: Make, seed_for: Callable[[int], int], sample_action: Callable[[
 
     `seed_for(episode)` is the seed of an episode. Raises whatever the environment raises.
     """
-    env = make()
-    try:
+    with spare(make) as env:
         snapshots, trace = observe(Walk(env, seed_for, sample_action or sampler(env)), make)
-    finally:
-        with suppress(Exception):
-            env.close()
     for tier in tiers:
         why_not = ((tier is Tier.EXACT and at.unsaved) or
                    difference(trace[at.moves:], chain([at.rng], repeat(None)),
@@ -133,7 +129,7 @@ def observe(walk: Walk, make: Make) -> tuple[list[Snapshot], list[tuple[Move, Se
 def readable(walk: Walk, make: Make) -> tuple[dict[str, Any], str]:
     """The attributes of its environment and "", or nothing and why they cannot be saved."""
     try:
-        with frozen_rng(), closing(make()) as twin:
+        with frozen_rng(), spare(make) as twin:
             return attributes(walk.env, twin, walk.episodes[-1][0]), ""
     except Exception as error:
         return {}, brief(error)

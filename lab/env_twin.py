@@ -4,7 +4,8 @@ A function that stands for another by now, a tensor or a bound method's object a
 environment has in their place must be the same. Windows, locks and the like cannot be compared, and are not.
 """
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
@@ -18,6 +19,17 @@ from .env_walk import Env, same
 
 VALUES = (type(None), bool, int, float, str, bytes, complex, tuple, frozenset)
 IDENTITY: Any = object.__eq__
+
+
+@contextmanager
+def spare(make: Callable[[], Env]) -> Iterator[Env]:
+    """An environment for as long as it is needed."""
+    env = make()
+    try:
+        yield env
+    finally:
+        with suppress(Exception):
+            env.close()
 
 
 def attributes(env: Env, twin: Env, seed: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ import gymnasium as gym
 from . import signals
 from .action_log import ActionLog
 from .env_state import Episode, Tier, brief, probe, restore
-from .env_twin import attributes
+from .env_twin import attributes, spare
 from .state import Saved, frozen_rng
 from .witness import REPLAYED, VERIFIED, Witness
 
@@ -86,11 +86,19 @@ class Recorder(Saved):
     def attributes(self) -> list[Any]:
         """Of each copy, tried on a new one. Where they would not come back, none, and another tier from now on."""
         try:
-            with frozen_rng(), closing(self.make()) as twin:
-                return [attributes(env, twin, self.seed(i, self.logs[i].episode())) for i, env in enumerate(self.envs)]
+            with frozen_rng(), spare(self.make) as twin:
+                return [self.read(i, twin) for i in range(len(self.envs))]
         except Exception as error:
             self.step_down(f"the environment cannot be saved ({brief(error)})")
             return [None for _ in self.envs]
+
+    def read(self, i: int, twin: Env) -> dict[str, Any]:
+        """Of one copy; on a new twin where this one has taken the state of another copy and cannot take this."""
+        env, seed = self.envs[i], self.seed(i, self.logs[i].episode())
+        with suppress(Exception):
+            return attributes(env, twin, seed)
+        with spare(self.make) as new:
+            return attributes(env, new, seed)
 
     def history(self, i: int) -> list[Episode]:
         """Seeds and actions of copy `i`, as far as its tier remembers them."""

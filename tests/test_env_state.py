@@ -8,7 +8,7 @@ import queue
 import random
 import threading
 import weakref
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -929,6 +929,9 @@ def test_what_matters_late_comes_back_or_is_refused_where_it_is_saved(kind, save
 @pytest.mark.parametrize("old, new, text", [
     (Bag(it=Bag()), Bag(it=None), r"env\.it was .*Bag and is .*NoneType in a new one"),
     (Bag(it=[Bag(), Bag()]), Bag(it=[Bag()]), r"env\.it\.1 was .*Bag and is nothing in a new one"),
+    (Bag(it={Color.RED: 1}), Bag(it={Color.RED: 0}), r"env\.it\.key was .*Color and is nothing in a new one"),
+    (Bag(it=[Point(1, 2)]), Bag(it=[]), r"env\.it\.0 was .*Point and is nothing in a new one"),
+    (Bag(it=Counter("a")), Bag(it=None), r"env\.it was collections\.Counter and is builtins\.NoneType in a new one"),
     (Bag(it=Color.RED), Bag(it=0), r"env\.it was .*Color and is builtins\.int in a new one")])
 def test_an_object_without_a_place_is_refused(old, new, text):
     with pytest.raises(ResumeError, match=text):

@@ -122,6 +122,34 @@ def test_a_new_environment_is_that_of_this_episode(caplog):
     assert envs.recorder.level is Tier.EPISODE_REPLAY and "env.env.enemies.2 was" in caplog.text
 
 
+class Armed(TinyBox):
+    """It has an object from when it was made, until action 2."""
+
+    def __init__(self):
+        super().__init__()
+        self.sword = Enemy(0.0)
+
+    def push(self, action):
+        self.sword = None if int(action) == 2 else self.sword
+        return 0.0
+
+
+def test_a_new_environment_is_not_what_another_copy_made_of_it(caplog):
+    envs = envs_of(Armed, Tier.EXACT)
+    envs.collect(lambda obs, count: torch.tensor([2, 0]), 3)
+    held = [state["attributes"]["env"]["attributes"]["sword"] for state in envs.state_dict()["recorder"]["inner"]]
+    assert held[0] is None and held[1]["class"].endswith("Enemy") and not caplog.text
+
+
+def test_an_environment_that_cannot_be_closed_is_saved(caplog):
+    class Stays(TinyBox):
+        def close(self):
+            raise RuntimeError("no")
+
+    envs = envs_of(Stays, Tier.EXACT, 1)
+    assert envs.state_dict()["recorder"]["inner"][0] is not None and not caplog.text
+
+
 def test_what_is_nested_too_deep_for_a_checkpoint_ends_no_run(tmp_path, caplog):
     envs = envs_of(History, Tier.EXACT, 1)
     envs.collect(at_random(), 2000)
