@@ -17,7 +17,7 @@ from .compute import Compute
 from .env_state import Tier
 from .envs import Envs
 from .errors import EnvError, ResumeError
-from .shares import Told, joined, lost, part
+from .shares import WORST, Told, joined, lost, part
 from .spaces import About, to_array
 from .team import Team, context
 from .worker import Job, Shared
@@ -52,7 +52,8 @@ class AsyncEnvs(Envs):
         space, n, number = self.action_space, self.n, np.dtype(np.int64)
         arrays = {name: ((n, *shape), dtype) for name, (shape, dtype) in self.columns.items() if name != "obs"}
         arrays |= {"obs": (self.obs.shape, self.obs.dtype), "frames": ((2, n), number), "episodes": ((n,), number),
-                   "now": ((n,), number), "action": ((n, *(space.shape or ())), np.dtype(space.dtype))}
+                   "now": ((n,), number), "tier": ((1,), number),
+                   "action": ((n, *(space.shape or ())), np.dtype(space.dtype))}
         return {name: Shared(context().RawArray("B", max(int(np.prod(shape)) * dtype.itemsize, 1)), shape, dtype.str)
                 for name, (shape, dtype) in arrays.items()}
 
@@ -84,7 +85,7 @@ class AsyncEnvs(Envs):
     def state_dict(self) -> dict[str, Any]:
         """As of one process, and the global generators of each worker."""
         for worker in range(len(self.shares)):
-            self.team.ask(worker, "read", self.recorder.level)
+            self.team.ask(worker, "read")
         read = [self.read(worker) for worker in range(len(self.shares))]
         state = {**joined([each["state"] for each in read]), "finished": list(self.finished)}
         self.recorder = Told(state["recorder"]["level"])
@@ -103,6 +104,7 @@ class AsyncEnvs(Envs):
         """Raises ValueError where it is of other environments, ResumeError where they cannot be brought back."""
         rest, rng = self.accepted(state), state.get("generators", [])
         rng = rng if len(rng) == len(self.shares) else [None] * len(self.shares)     # saved by another number of them
+        self.views["tier"][0] = WORST.index(Tier(rest["recorder"]["level"]))
         for worker, share in enumerate(self.shares):
             self.team.ask(worker, "write", {"state": part(rest, share), "rng": rng[worker]})
         try:

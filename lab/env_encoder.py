@@ -1,58 +1,45 @@
 """What the attributes of an object hold, as plain data. No pickle. `lab.env_decoder` puts it into another of its kind.
 
-    state, places = encoded(env)                 # nested dicts, lists, numbers, strings and arrays
+    state = encoded(env)                         # nested dicts, lists, numbers, strings and arrays
 
-Functions, windows and the objects of most C libraries are left out; whether an environment then goes on as it would
-have, `lab.env_state.probe` tries. What is known not to come back is refused: it may matter long after the probe.
+Functions, windows and the objects of most C libraries are left out; `lab.env_twin` compares them with those of a new
+environment. What is known not to come back is refused: it may matter long after `lab.env_state.probe` has tried.
 """
 
 import sys
 from array import array
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from enum import Enum
-from functools import partial
-from itertools import pairwise
-from types import BuiltinMethodType, FunctionType, MethodType, SimpleNamespace
-from typing import Any, NamedTuple
+from io import IOBase
+from operator import is_not
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from gymnasium import Space
 
-from .env_holders import HOLDERS, CannotSave, class_of, short
+from .env_arrays import is_array, read_array, sharing
+from .env_holders import CannotSave, Holder, class_of, holder, short, where
 
 PLAIN = (type(None), bool, int, float, str)
 LEFT_OUT = {"type": "left out"}
-NOT_STATE = sys.stdlib_module_names | {"Box2D", "OpenGL", "glfw", "matplotlib", "mujoco", "numpy", "pygame", "torch"}
+NOT_STATE = {"Box2D", "OpenGL", "glfw", "matplotlib", "mujoco", "numpy", "pygame", "torch"}
+NOT_STATE |= sys.stdlib_module_names - {"queue"}
 CONSTANTS = {"spec", "_cached_spec", "_saved_kwargs", "_ezpickle_args", "_ezpickle_kwargs", "mujoco_renderer", "P"}
 OF_SPACE = {"_np_random", "spaces", "feature_space", "stacked_feature_space", "node_space", "edge_space"}
-REMADE = {"numpy.ndarray", "builtins.list", "builtins.dict", "builtins.set", "collections.deque"}
-ANEW = REMADE | {"builtins.tuple", "builtins.frozenset"}  # of others there must be one already
+SUBCLASSED = ("fixed", "items", "dict", "holder")         # classes of its own that an environment makes from these
+VALUES = (int, float, complex, str, bytes, np.ndarray, np.generic)
 DEEP = 100                                                # levels; JSON has six for one of them, and ends near 1000
 BITS = 10_000                                             # of an integer; Python reads some more from text
 MAX_BYTES = 64 * 2**20                                    # in one environment; with more it holds a dataset
-byte_bounds: Any = getattr(np, "byte_bounds", None) or np.lib.array_utils.byte_bounds      # of numpy 1 and 2
 
 
-def encoded(value: Any, name: str = "env") -> tuple[Any, set[str]]:
-    """The state of an object, and what another must have, and where, to take it: "env.player game.Player".
-
-    Raises CannotSave where it is known that it would not all come back, and whatever the object raises.
+def encoded(value: Any) -> Any:
+    """The state of an object. Raises CannotSave where it is known that it would not all come back, and whatever the
+    object raises.
     """
-    encoder = Encoder()
-    state = encoder.encode(value, name)
-    encoder.check()
-    if nbytes(state) > MAX_BYTES:
-        raise CannotSave(f"{name} holds more than {MAX_BYTES:,} bytes, too much for every checkpoint")
-    return state, encoder.places
-
-
-def nbytes(node: Any) -> int:
-    """About what a state takes in a checkpoint."""
-    if isinstance(node, dict | list | tuple):
-        return sum(map(nbytes, node.values() if isinstance(node, dict) else node))
-    return node.nbytes if isinstance(node, np.ndarray) else 8
+    return Encoder().encoded(value, "env")
 
 
 class Encoder:
@@ -60,85 +47,83 @@ class Encoder:
 
     def __init__(self) -> None:
         self.seen: dict[int, tuple[int, Any]] = {}        # id() -> number, and the object, so that its id stays its own
-        self.path: list[str] = []
-        self.places: set[str] = set()
-        self.remade: set[int] = set()                     # id() of what the other object will have a new one of
-        self.arrays: list[tuple[int, int, str]] = []      # where in memory they begin and end
-        self.held: list[tuple[str, Any]] = []             # what functions hold
+        self.path: list[Any] = []                         # names, indices and keys
+        self.left: dict[str, Any] = {}                    # path -> what is left out
+        self.arrays: list[tuple[Any, np.ndarray]] = []    # each with its path
+        self.bytes = 0                                    # about what it takes in a checkpoint
 
-    def encode(self, value: Any, name: str) -> Any:
+    def encoded(self, value: Any, name: str) -> Any:
+        """All of it; see `encoded`."""
+        state = self.encode(value, name)
+        for one, other in sharing(self.arrays):
+            raise CannotSave(f"{where(one)} and {where(other)} share their memory")
+        if self.bytes > MAX_BYTES:
+            raise CannotSave(f"{name} holds more than {MAX_BYTES:,} bytes, too much for every checkpoint")
+        return state
+
+    def encode(self, value: Any, name: Any) -> Any:
+        self.bytes += 8
         if type(value) is int and value.bit_length() > BITS:
-            raise CannotSave(f"{'.'.join(self.path)}.{name} is an integer of {value.bit_length():,} bits")
+            raise CannotSave(f"{where([*self.path, name])} is an integer of {value.bit_length():,} bits")
         if type(value) in PLAIN:
             return value
         if id(value) in self.seen:
             return {"type": "shared", "id": self.seen[id(value)][0]}
         if len(self.path) == DEEP:
-            raise CannotSave(f"{'.'.join(self.path[:8])}... is nested more than {DEEP} deep")
+            raise CannotSave(f"{where(self.path[:8])}... is nested more than {DEEP} deep")
         self.path.append(name)
-        kind = next((kind for kind, each in KINDS.items() if each.owns(value)), "")
+        kind = kind_of(value)
         node = self.node(kind, value) if kind else self.left_out(value)
         self.path.pop()
         return node
 
     def node(self, kind: str, value: Any) -> dict[str, Any]:
-        number, name, path = len(self.seen), class_of(value), ".".join(self.path)
+        number, name = len(self.seen), class_of(value)
         self.seen[id(value)] = number, value
-        if name in REMADE:
-            self.remade.add(id(value))
+        if kind == "array" or name == "builtins.bytes":
+            self.bytes += value.nbytes if kind == "array" else len(value)
         if name == "numpy.ndarray" and value.size:
-            self.arrays.append((*byte_bounds(value), path))
-        if kind in PLACED and name not in ANEW:
-            self.places.add(f"{path} {name}")
-        return {"type": kind, "class": name, "id": number, **KINDS[kind].read(value, self)}
+            self.arrays.append((tuple(self.path), value))
+        node = {"type": kind, "class": name, "id": number, **KINDS[kind].read(value, self)}
+        if kind in SUBCLASSED and short(name)[0] not in NOT_STATE:
+            node |= read_object(value, self)
+        return node
 
     def left_out(self, value: Any) -> dict[str, Any]:
-        path, objects = ".".join(self.path), isinstance(value, np.ndarray) and value.dtype.hasobject
-        if hasattr(value, "__next__") or objects or isinstance(value, bytearray | array):
+        path, objects = where(self.path), isinstance(value, np.ndarray) and value.dtype.hasobject
+        if is_iterator(value) or objects or isinstance(value, bytearray | array):
             raise CannotSave(f"{path} is {class_of(value)}{' of objects' * objects}, which cannot be saved")
-        self.held += [(path, each) for each in holds(value)]
-        self.places.add(f"{path} left out")
+        self.left[path] = value
         return LEFT_OUT
 
-    def check(self) -> None:
-        """Raises CannotSave where two places share what in another object will be two things."""
-        for path, value in self.held:
-            if id(value) in self.remade or hasattr(value, "__next__"):
-                raise CannotSave(f"{path} holds a {class_of(value)}, and a new one would hold another")
-        for (_, end, one), (begin, _, other) in pairwise(sorted(self.arrays)):
-            if begin < end:
-                raise CannotSave(f"{one} and {other} share their memory")
+
+def is_iterator(value: Any) -> bool:
+    """Not a file that nobody reads, such as a log."""
+    written = isinstance(value, IOBase) and (value.closed or not value.readable())
+    return hasattr(value, "__next__") and not written
 
 
-def holds(function: Any) -> list[Any]:
-    """What a function or a method keeps from where it was made."""
-    if isinstance(function, partial):
-        return [*function.args, *function.keywords.values(), *holds(function.func)]
-    if isinstance(function, MethodType | BuiltinMethodType):
-        return [function.__self__]
-    if not isinstance(function, FunctionType):
-        return []
-    found = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):                        # an empty one
-            found.append(cell.cell_contents)
-    return found
+def kind_of(value: Any) -> str:
+    """What writes it; "" for what is left out."""
+    return next((kind for kind, each in KINDS.items() if each.owns(value)), "")
 
 
-def is_array(value: Any) -> bool:
-    """Or one number of numpy, of a kind that a checkpoint can store."""
-    known = type(value) is np.ndarray or isinstance(value, np.generic)
-    return known and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8 and value.dtype.isnative
+def is_state(value: Any) -> bool:
+    """Whether it is written, and not left out."""
+    return type(value) in PLAIN or bool(kind_of(value))
 
 
 def read_items(value: Any, encoder: Encoder) -> dict[str, Any]:
-    return {"items": [encoder.encode(item, str(i)) for i, item in enumerate(value)],
+    """Raises CannotSave for a set that would be gone through in another order: what it held before is in it still."""
+    if isinstance(value, set | frozenset) and any(map(is_not, value, set(list(value)))):
+        raise CannotSave(f"{where(encoder.path)} is a set whose order would be another")
+    return {"items": [encoder.encode(item, i) for i, item in enumerate(value)],
             "maxlen": getattr(value, "maxlen", None)}
 
 
 def read_dict(value: Any, encoder: Encoder) -> dict[str, Any]:
     return {"keys": [encoder.encode(key, "key") for key in value],
-            "items": [encoder.encode(item, str(key)) for key, item in value.items()]}
+            "items": [encoder.encode(item, key) for key, item in value.items()]}
 
 
 def attributes(value: Any) -> dict[str, Any]:
@@ -150,9 +135,10 @@ def attributes(value: Any) -> dict[str, Any]:
 
 
 def is_object(value: Any) -> bool:
-    """Not of the standard library: threads, sockets and functions are no state."""
+    """Not of the standard library: threads, sockets and functions are no state. Not more than its attributes."""
     package, _ = short(class_of(value))
-    return isinstance(value, SimpleNamespace) or (package not in NOT_STATE and not isinstance(value, type))
+    own = package not in NOT_STATE and not isinstance(value, (type, *VALUES))
+    return own or isinstance(value, SimpleNamespace)
 
 
 def read_object(value: Any, encoder: Encoder) -> dict[str, Any]:
@@ -163,9 +149,9 @@ def read_object(value: Any, encoder: Encoder) -> dict[str, Any]:
 
 def read_holder(value: Any, encoder: Encoder) -> dict[str, Any]:
     try:
-        return {"state": HOLDERS[short(class_of(value))].get(value)}
+        return {"state": cast(Holder, holder(value)).get(value)}
     except CannotSave as error:
-        raise CannotSave(f"{'.'.join(encoder.path)} {error}") from None
+        raise CannotSave(f"{where(encoder.path)} {error}") from None
 
 
 class Kind(NamedTuple):
@@ -173,13 +159,12 @@ class Kind(NamedTuple):
     read: Callable[[Any, Encoder], dict[str, Any]]
 
 
-PLACED = ("enum", "fixed", "items", "dict", "holder", "object")
 KINDS = {     # the first that owns a value writes it
-    "array": Kind(is_array, lambda v, _: {"data": np.array(v, order="C")}),
+    "array": Kind(is_array, lambda v, _: read_array(v)),
     "enum": Kind(lambda v: isinstance(v, Enum), lambda v, encoder: {"value": encoder.encode(v.value, "value")}),
     "fixed": Kind(lambda v: isinstance(v, tuple | frozenset), read_items),
     "items": Kind(lambda v: isinstance(v, list | set | deque), read_items),
     "dict": Kind(lambda v: isinstance(v, dict), read_dict),
-    "holder": Kind(lambda v: short(class_of(v)) in HOLDERS, read_holder),
+    "holder": Kind(lambda v: holder(v) is not None, read_holder),
     "object": Kind(is_object, read_object),
 }

@@ -1,12 +1,16 @@
-"""Things that hand out their state and take it back: random generators and the simulators of C libraries."""
+"""Things that hand out their state and take it back, or are made of it: generators, values, simulators in C."""
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.random import Generator, RandomState
+from numpy.random import Generator, RandomState, SeedSequence
 
 from .errors import ResumeError
 
@@ -19,7 +23,7 @@ class CannotSave(Exception):
 
 class Holder(NamedTuple):
     get: Callable[[Any], Any]                             # -> plain data
-    set: Callable[[Any, Any], Any]
+    set: Callable[[Any, Any], Any] | None                 # into one that is there; None: a new one is made each time
     new: Callable[[Any], Any] | None = None               # from plain data; None: only one that is there can be filled
 
 
@@ -68,15 +72,44 @@ HOLDERS = {    # (package, class); the packages of C libraries are loaded where 
     ("numpy", "RandomState"): Holder(lambda rng: rng.get_state(legacy=False), lambda rng, state: rng.set_state(state),
                                      lambda state: RandomState(BITS[state["bit_generator"]]())),
     ("random", "Random"): Holder(random.Random.getstate, random.Random.setstate, lambda state: random.Random()),
+    ("numpy", "SeedSequence"): Holder(lambda seeds: seeds.state, None, lambda state: SeedSequence(**state)),
+    ("builtins", "bytes"): Holder(lambda v: np.frombuffer(v, np.uint8), None, lambda state: state.tobytes()),
+    ("builtins", "complex"): Holder(lambda v: [v.real, v.imag], None, lambda state: complex(*state)),
+    ("fractions", "Fraction"): Holder(str, None, Fraction),
+    ("decimal", "Decimal"): Holder(str, None, Decimal),
+    ("pathlib", "PosixPath"): Holder(str, None, Path),
     ("mujoco", "MjData"): Holder(get_mujoco, set_mujoco),
     ("ale_py", "ALEInterface"): Holder(get_ale, set_ale),
 }
 
 
-def short(name: str) -> tuple[str, str]:
+def holder(value: Any) -> Holder | None:
+    """Of its class or of one that this is made from."""
+    kind: Any = type(value)
+    return holder_of(kind)
+
+
+@cache
+def holder_of(kind: Any) -> Holder | None:
+    """Of a class that is made from another no new one is made: who knows what else it holds."""
+    found = [HOLDERS.get(short(name(each))) for each in kind.__mro__]
+    own, base = found[0], next(filter(None, found), None)
+    return own or (base._replace(new=None) if base and base.set else None)
+
+
+def short(full: str) -> tuple[str, str]:
     """Of "package.module.Class": packages move their classes between private modules."""
-    return name.partition(".")[0], name.rpartition(".")[2]
+    return full.partition(".")[0], full.rpartition(".")[2]
 
 
 def class_of(value: Any) -> str:
-    return f"{getattr(type(value), '__module__', 'builtins')}.{type(value).__qualname__}"    # SWIG's have none
+    return name(type(value))
+
+
+def name(kind: type) -> str:
+    return f"{getattr(kind, '__module__', 'builtins')}.{kind.__qualname__}"                  # SWIG's have none
+
+
+def where(path: Iterable[Any]) -> str:
+    """The place of an object: "env.players.0"."""
+    return ".".join(map(str, path))

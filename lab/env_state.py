@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from .env_decoder import Decoder
 from .env_encoder import encoded
 from .env_holders import CannotSave
+from .env_twin import attributes, spare
 from .env_walk import Env, Move, Seen, Walk, odd, play, same, sampler
 from .errors import ResumeError
 from .state import frozen_rng, rng_state, set_rng_state
@@ -35,6 +36,7 @@ class Tier(StrEnum):
     BOUNDARY = "episode boundary"                         # not at all: the episode in progress starts anew
 
 
+CHECKED = 256                                             # steps of a replay between two looks at whether to stop
 TRIED = (Tier.EXACT, Tier.EPISODE_REPLAY, Tier.REPLAY)
 
 
@@ -43,7 +45,7 @@ def read_attributes(env: Env) -> dict[str, Any]:
 
     Raises CannotSave, see `lab.env_encoder.encoded`.
     """
-    return dict(encoded(env)[0])
+    return dict(encoded(env))
 
 
 def write_attributes(env: Env, state: Mapping[str, Any]) -> None:
@@ -56,15 +58,18 @@ def restore(make: Make, tier: Tier, episodes: Sequence[Episode], attributes: Map
     """A new environment brought back by `tier`, and its latest obs; None where `attributes` were put back.
 
     `episodes`: all since the start for REPLAY; else the one in progress is enough. With BOUNDARY it begins anew.
-    `check` is called before each. Raises ResumeError and whatever the environment or `check` raises.
+    `check` is called before each, and every CHECKED steps. Raises ResumeError and whatever the environment or `check`
+    raises.
     """
     env, obs = make(), None
     try:
         for seed, actions in episodes if tier is Tier.REPLAY else episodes[-1:]:
             check()
             obs = env.reset(seed=seed)[0]
-            for action in actions if tier in (Tier.REPLAY, Tier.EPISODE_REPLAY) else ():
+            for number, action in enumerate(actions if tier in (Tier.REPLAY, Tier.EPISODE_REPLAY) else (), 1):
                 obs = env.step(copy.deepcopy(action))[0]
+                if number % CHECKED == 0:
+                    check()
         if tier is Tier.EXACT and attributes is not None:
             write_attributes(env, attributes)             # after a reset: many environments make their objects there
             obs = None
@@ -90,12 +95,8 @@ def trials(make: Make, seed_for: Callable[[int], int], sample_action: Callable[[
 
     `seed_for(episode)` is the seed of an episode. Raises whatever the environment raises.
     """
-    env = make()
-    try:
-        snapshots, trace = observe(Walk(env, seed_for, sample_action or sampler(env)))
-    finally:
-        with suppress(Exception):
-            env.close()
+    with spare(make) as env:
+        snapshots, trace = observe(Walk(env, seed_for, sample_action or sampler(env)), make)
     for tier in tiers:
         why_not = ((tier is Tier.EXACT and at.unsaved) or
                    difference(trace[at.moves:], chain([at.rng], repeat(None)),
@@ -103,7 +104,7 @@ def trials(make: Make, seed_for: Callable[[int], int], sample_action: Callable[[
         yield tier, next(filter(None, why_not), "")
 
 
-def observe(walk: Walk) -> tuple[list[Snapshot], list[tuple[Move, Seen]]]:
+def observe(walk: Walk, make: Make) -> tuple[list[Snapshot], list[tuple[Move, Seen]]]:
     """Snapshots, the first in mid-episode, and what happened from there on; two episodes are cut short.
 
     Four of them, one of a slow environment, for what matters only now and then, such as the action that a sticky one
@@ -119,16 +120,17 @@ def observe(walk: Walk) -> tuple[list[Snapshot], list[tuple[Move, Seen]]]:
             walk.run(1)
     for part in range(4):
         if not (slow and snapshots):
-            snapshots.append(Snapshot(len(trace), copy.deepcopy(walk.episodes), *readable(walk.env), rng_state()))
+            snapshots.append(Snapshot(len(trace), copy.deepcopy(walk.episodes), *readable(walk, make), rng_state()))
         walk.done |= part == 2
         trace += walk.run(16)
     return snapshots, trace
 
 
-def readable(env: Env) -> tuple[dict[str, Any], str]:
-    """Its attributes and "", or nothing and why they cannot be saved."""
+def readable(walk: Walk, make: Make) -> tuple[dict[str, Any], str]:
+    """The attributes of its environment and "", or nothing and why they cannot be saved."""
     try:
-        return read_attributes(env), ""
+        with frozen_rng(), spare(make) as twin:
+            return attributes(walk.env, twin, walk.episodes[-1][0]), ""
     except Exception as error:
         return {}, brief(error)
 

@@ -12,6 +12,7 @@ Env = gym.Env[Any, Any]
 Move = tuple[str, Any]                                    # ("reset", seed) or ("step", action)
 Seen = Mapping[str, Any]                                  # what came back: of PARTS, the first after a reset
 PARTS = ("obs", "reward", "terminated", "truncated")
+ENDS = PARTS[2:]                                          # arrays of many copies in one, which goes on
 NUMBERS = (np.ndarray, np.generic, bool, int, float)
 SECONDS = 0.1                                             # of one walk: a slow environment is judged by fewer steps
 LEAST = 6                                                 # moves of one, however slow
@@ -67,7 +68,7 @@ class Walk:
             move = ("step", self.sample_action())
             self.episodes[-1][1].append(move[1])
         seen = play(self.env, move)
-        self.done = bool(seen.get("terminated") or seen.get("truncated"))
+        self.done = any(np.ndim(seen[end]) == 0 and seen[end] for end in ENDS if end in seen)
         return move, seen
 
 

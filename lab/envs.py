@@ -41,13 +41,14 @@ class Envs(Vector):
     """
 
     saved = ("obs", "episodes", "returns", "lengths", "frames", "finished", "recorder")
+    recording: Callable[..., Recorder] = Recorder
     plain = False                 # whether `step` takes actions as the policy counts them, in a list
 
     def __init__(self, make: Make, n: int, compute: Compute, name: str = "train", tier: Tier = Tier.BOUNDARY):
         self.envs: list[Any] = [make() for _ in range(n)]
         self.prepare(about(self.envs[0]), n, compute, name)
         self.plain = isinstance(self.action_space, spaces.Discrete) and not self.action_space.start
-        self.recorder = Recorder(self.envs, make, self.seed, tier)
+        self.recorder = self.recording(self.envs, make, self.seed, tier)
         for i in range(n):
             self.obs[i] = self.reset(i)
 
@@ -103,7 +104,7 @@ class Envs(Vector):
             except (Exception, SystemExit) as error:
                 raise self.error(i, f"raised {type(error).__name__}: {error}") from error
             if watched:
-                self.recorder.stepped(i, choice, obs, reward)
+                self.recorder.stepped(i, choice, obs, reward, terminated, truncated)
             if getattr(obs, "shape", None) != self.shape and shape_of(obs) != self.shape:      # most are arrays
                 raise self.error(i, f"returned an observation of shape {shape_of(obs)}, its space has {self.shape}")
             if self.whole and (wrong := self.whole.misfit(obs)):

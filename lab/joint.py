@@ -53,14 +53,13 @@ class Joint(gym.Env[Any, Any]):
         seeds = [self.seed_of(i, episode, self.start) for i, episode in enumerate(self.episodes)]
         return self.vector.reset(seed=SEEDS[self.form](seeds, mask), options={"reset_mask": mask})
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Where each copy acts next, its reward, and in the info: `next_obs`, `terminated`, `truncated`, `told`."""
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Where each copy acts next, its reward, whether its episode ended [N], and in the info: `next_obs`, `told`."""
         obs, reward, terminated, truncated, info = self.vector.step(action)
         next_obs, done = obs, np.asarray(terminated, bool) | np.asarray(truncated, bool)
         if done.any():
             next_obs, obs = self.renew(np.array(obs), done, info)
-        return obs, reward, False, False, {"next_obs": next_obs, "terminated": terminated, "truncated": truncated,
-                                           "told": info}
+        return obs, reward, terminated, truncated, {"next_obs": next_obs, "told": info}
 
     def renew(self, obs: np.ndarray, done: np.ndarray, info: Any) -> tuple[np.ndarray, np.ndarray]:
         """The last observations of the episodes that are over among all [N, ...], and where each copy acts next."""

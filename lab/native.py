@@ -67,17 +67,17 @@ class NativeEnvs(Envs):
         watched = recorder.active and recorder.look()
         kept = choices.copy() if watched else choices
         try:
-            obs, reward, _, _, came = self.envs[0].step(choices)
+            obs, reward, terminated, truncated, came = self.envs[0].step(choices)
         except (Exception, SystemExit) as error:
             raise self.error(-1, f"raised {type(error).__name__}: {error}") from error
-        if wrong := broken(self, came["next_obs"], reward, came["terminated"], came["truncated"]):
+        if wrong := broken(self, came["next_obs"], reward, terminated, truncated):
             raise self.error(-1, wrong)
         if np.shape(obs) != np.shape(came["next_obs"]):
             raise self.error(-1, f"returned observations {list(np.shape(obs))} from the reset of some copies")
         if watched:
-            recorder.stepped(0, kept, obs, reward)
-        terminal = np.asarray(came["terminated"], bool)
-        over = terminal | np.asarray(came["truncated"], bool)                               # [N]
+            recorder.stepped(0, kept, obs, reward, terminated, truncated)
+        terminal = np.asarray(terminated, bool)
+        over = terminal | np.asarray(truncated, bool)                                       # [N]
         rows["next_obs"][t], self.obs[:] = self.counted(came["next_obs"]), self.counted(obs)
         rows["reward"][t] = self.said(came["told"], "learning_reward", reward)
         lost = self.said(came["told"], "learning_terminal", np.zeros(self.n, bool)).astype(bool)
@@ -119,7 +119,7 @@ class NativeEnvs(Envs):
         """Bring all copies back; where that cannot be, all begin new episodes. Those that did."""
         held, obs = self.recorder.restore(0)
         if obs is not None:
-            held = bool(np.array_equal(self.counted(obs), self.obs, equal_nan=True))
+            held = bool(np.array_equal(self.counted(obs), self.obs, equal_nan=True)) or self.recorder.strayed()
         if held:
             return []
         for i in range(self.n):

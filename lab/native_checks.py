@@ -44,12 +44,12 @@ def answers(name: str, vector: VectorEnv[Any, Any, Any], joint: Joint) -> None:
     """A reset, a step, and a reset of one copy alone."""
     vector.action_space.seed(0)
     first = joint.reset(seed=0)[0]
-    obs, reward, _, _, came = joint.step(vector.action_space.sample())
+    obs, reward, terminated, truncated, came = joint.step(vector.action_space.sample())
     for when, seen in (("reset", first), ("step", came["next_obs"])):
         if not vector.observation_space.contains(seen):
             raise UsageError(f"{name} breaks its own space in {when}: {spread(seen)}; it promises "
                              f"{vector.observation_space}")
-    if wrong := odd_numbers(joint.n, reward, came["terminated"], came["truncated"]):
+    if wrong := odd_numbers(joint.n, reward, terminated, truncated):
         raise UsageError(f"{name} {wrong}")
     if joint.masked:
         again = np.array(joint.reseed(np.array([True, False]))[0])

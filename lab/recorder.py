@@ -10,8 +10,8 @@ import gymnasium as gym
 
 from . import signals
 from .action_log import ActionLog
-from .env_encoder import encoded
 from .env_state import Episode, Tier, brief, probe, restore
+from .env_twin import attributes, spare
 from .state import Saved, frozen_rng
 from .witness import REPLAYED, VERIFIED, Witness
 
@@ -38,7 +38,6 @@ class Recorder(Saved):
         self.inner: list[Any] = [None for _ in envs]      # attributes of each, at the last checkpoint
         self.broken = False                               # one of them has failed
         self.midst = False                                # whether copy 0 has made a step in its episode
-        self.places = set[str]()                          # that a new environment was seen to have
         self.told = ""                                    # why an environment could not be brought back
         self.follow(tier)
 
@@ -57,15 +56,16 @@ class Recorder(Saved):
         self.logs[i].begin(episode, self.level is Tier.REPLAY)
 
     def look(self) -> bool:
-        """A step comes next, copy 0 first. True: `stepped` wants to know of it."""
+        """A step comes next, copy 0 first; whether `stepped` is to hear of it."""
         if self.witness is not None:
             self.witness.look()
-        return True
+        return self.active
 
-    def stepped(self, i: int, action: Any, obs: Any, reward: Any) -> None:
+    def stepped(self, i: int, action: Any, *came: Any) -> None:
+        """`came`: obs, reward, terminated, truncated."""
         if self.replayed:
             self.logs[i].append(action)
-        if i == 0 and self.witness is not None and self.witness.add(action, obs, reward):
+        if i == 0 and self.witness is not None and self.witness.add(action, came):
             self.verify(self.witness)
 
     def lost(self) -> None:
@@ -84,26 +84,21 @@ class Recorder(Saved):
         return super().state_dict()
 
     def attributes(self) -> list[Any]:
-        """Of each copy. Where they would not come back from them, none, and another tier from now on."""
+        """Of each copy, tried on a new one. Where they would not come back, none, and another tier from now on."""
         try:
-            return [self.read(i) for i in range(len(self.envs))]
+            with frozen_rng(), spare(self.make) as twin:
+                return [self.read(i, twin) for i in range(len(self.envs))]
         except Exception as error:
             self.step_down(f"the environment cannot be saved ({brief(error)})")
             return [None for _ in self.envs]
 
-    def read(self, i: int) -> Any:
-        """Its attributes, put into a new one for a trial where they are of another form than before.
-
-        Raises whatever goes wrong.
-        """
-        state, places = encoded(self.envs[i])
-        if not places <= self.places:
-            with frozen_rng():
-                env, _ = restore(self.make, Tier.EXACT, self.history(i), state)
-            with suppress(Exception):
-                env.close()
-            self.places |= places
-        return state
+    def read(self, i: int, twin: Env) -> dict[str, Any]:
+        """Of one copy; on a new twin where this one has taken the state of another copy and cannot take this."""
+        env, seed = self.envs[i], self.seed(i, self.logs[i].episode())
+        with suppress(Exception):
+            return attributes(env, twin, seed)
+        with spare(self.make) as new:
+            return attributes(env, new, seed)
 
     def history(self, i: int) -> list[Episode]:
         """Seeds and actions of copy `i`, as far as its tier remembers them."""
@@ -146,10 +141,20 @@ class Recorder(Saved):
             if not lost:
                 self.envs[i], obs = restore(self.make, self.level, self.history(i), self.inner[i], signals.check)
                 return True, obs
+            self.tell("when it was saved, its tier, an environment or its process had just failed")
         except Exception as error:
-            if brief(error) != self.told:
-                self.told = brief(error)
-                LOG.warning("an environment cannot be put back: %s", self.told)
+            self.tell(brief(error))
         self.logs[i].lose()
         self.envs[i] = self.make()                        # what begins anew has no past, as a later replay assumes
         return False, None
+
+    def strayed(self) -> bool:
+        """A replay did not end where the environment was: it is not put back."""
+        self.tell("its replay came to another observation")
+        return False
+
+    def tell(self, why: str) -> None:
+        """Once, however many copies it holds for."""
+        if why != self.told:
+            self.told = why
+            LOG.warning("an environment cannot be put back: %s", why)

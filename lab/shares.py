@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .env_state import Tier
-from .recorder import MEANING
+from .recorder import MEANING, Recorder
 
 WORST = list(Tier)                # the last
 LISTS = ("episodes", "returns", "lengths")
@@ -21,6 +21,25 @@ class Told:
 
     def describe(self) -> str:
         return f"environment state: {MEANING[self.level]}"
+
+
+class TeamRecorder(Recorder):
+    """Of some of the copies: a tier that failed for one of them is left by all, each with its next episode."""
+
+    def __init__(self, shared: np.ndarray, *given: Any):
+        self.shared = shared          # int64 [1], in memory that all processes see: the place of the tier in WORST
+        super().__init__(*given)
+
+    def follow(self, tier: Tier) -> None:
+        super().follow(tier)
+        self.shared[0] = max(self.shared[0], WORST.index(tier))
+
+    def agree(self) -> None:
+        self.leave_for(max(self.level, WORST[self.shared[0]], key=WORST.index))
+
+    def began(self, i: int, episode: int) -> None:
+        self.agree()
+        super().began(i, episode)
 
 
 def joined(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

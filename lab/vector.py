@@ -123,7 +123,7 @@ class Vector(Saved):
         held, obs = self.recorder.restore(i)
         if obs is not None:               # replayed: did the environment repeat itself?
             obs = obs if self.start is None else obs - self.start
-            held = np.array_equal(np.asarray(obs, self.dtype), self.obs[i], equal_nan=True)
+            held = np.array_equal(np.asarray(obs, self.dtype), self.obs[i], equal_nan=True) or self.recorder.strayed()
         if not held:
             self.restart(i)
         return bool(held)

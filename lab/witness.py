@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from .env_state import Episode, Make, Tier, difference, restore
-from .env_walk import Move, Seen
+from .env_walk import PARTS, Move, Seen
 from .state import frozen_rng, rng_state
 
 LENGTH = 64                       # steps by which a checkpoint is verified
@@ -25,9 +25,9 @@ class Witness:
         """A step comes next. It may draw from the global generators, as policies and other environments may."""
         self.rngs.append(rng_state())
 
-    def add(self, action: Any, obs: Any, reward: Any) -> bool:
-        """What it was given and what came back; whether that is enough."""
-        self.trace.append(copy.deepcopy((("step", action), {"obs": obs, "reward": reward})))
+    def add(self, action: Any, came: Sequence[Any]) -> bool:
+        """What it was given and what came back, of PARTS; whether that is enough."""
+        self.trace.append(copy.deepcopy((("step", action), dict(zip(PARTS, came, strict=True)))))
         return len(self.trace) == LENGTH
 
     def odd(self, make: Make) -> str:

@@ -28,6 +28,7 @@ from .env_state import Tier
 from .envs import Envs
 from .errors import EnvError
 from .host import host
+from .shares import TeamRecorder
 from .spaces import standard
 from .state import rng_state, seed_globals, set_rng_state
 
@@ -85,6 +86,7 @@ class Share(Envs):
         mine = slice(job.first, job.first + job.copies)
         views = {name: shared.view() for name, shared in job.shared.items()}
         self.now, self.actions = views.pop("now")[job.number:], views.pop("action")[mine]
+        self.recording = partial(TeamRecorder, views.pop("tier"))
         self.shown = {"frames": views.pop("frames")[:, mine], "obs": views.pop("obs")[mine],
                       "episodes": views.pop("episodes")[mine]}
         self.rows = {name: view[None, mine] for name, view in views.items()}                # [1, copies, ...]
@@ -113,9 +115,8 @@ class Share(Envs):
             self.now[0] = self.first + i
             yield choice
 
-    def read(self, level: Tier) -> dict[str, Any]:
-        """`level`: the tier that holds for all copies; where it has failed for one, it has for all."""
-        self.recorder.leave_for(max(level, self.recorder.level, key=list(Tier).index))
+    def read(self) -> dict[str, Any]:
+        self.recorder.agree()
         return {"state": self.state_dict(), "rng": rng_state()}
 
     def write(self, given: dict[str, Any]) -> list[int]:

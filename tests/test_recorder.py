@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 
 import gymnasium as gym
 import numpy as np
@@ -86,11 +87,67 @@ def test_what_cannot_be_put_back_is_noticed_when_it_is_saved(kind, text, tmp_pat
     assert "from the next episode on, environment state: exact by replay of the episode" in caplog.text
     again = envs_of(kind, Tier.EXACT)
     again.load_state_dict(state)
+    assert "put back: when it was saved, its tier, an environment or its process had just failed" in caplog.text
     assert again.lost == [0, 1] and "2 of 2 environments begin a new episode" in caplog.text
     envs.collect(act, 20)
     state, expected = on_disk(envs, tmp_path), envs.collect(at_random(5), 60)
     again.load_state_dict(state)
     assert max(state["lengths"]) > 0 and again.lost == [] and equal(again.collect(at_random(5), 60), expected)
+
+
+class Waves(Spawner):
+    """Two or three objects at the start, by the seed; where there are two a third comes late."""
+
+    def reset(self, *, seed=None, options=None):
+        answer = super().reset(seed=seed, options=options)
+        self.enemies, self.odd = [Enemy(0.0) for _ in range(2 + seed % 2)], seed % 2
+        return answer
+
+    def push(self, action):
+        self.enemies = self.enemies[:2 + self.odd] if self.t < 5 else [*self.enemies[:2], Enemy(0.0)]
+        self.t += 1
+        return 0.0
+
+
+def test_a_new_environment_is_that_of_this_episode(caplog):
+    """That one of another episode has a place for all says nothing."""
+    envs = envs_of(Waves, Tier.EXACT, 1)
+    odd = [envs.seed(0, episode) % 2 for episode in range(20)]
+    while not (envs.episodes[0] > odd.index(1) and not odd[envs.episodes[0]] and envs.lengths[0] == 10):
+        if odd[envs.episodes[0]]:
+            envs.state_dict()
+        assert envs.recorder.level is Tier.EXACT
+        envs.collect(at_random(), 1)
+    envs.state_dict()
+    assert envs.recorder.level is Tier.EPISODE_REPLAY and "env.env.enemies.2 was" in caplog.text
+
+
+class Armed(TinyBox):
+    """It has an object from when it was made, until action 2."""
+
+    def __init__(self):
+        super().__init__()
+        self.sword = Enemy(0.0)
+
+    def push(self, action):
+        self.sword = None if int(action) == 2 else self.sword
+        return 0.0
+
+
+def test_a_new_environment_is_not_what_another_copy_made_of_it(caplog):
+    envs = envs_of(Armed, Tier.EXACT)
+    envs.collect(lambda obs, count: torch.tensor([2, 0]), 3)
+    held = [state["attributes"]["env"]["attributes"]["sword"] for state in envs.state_dict()["recorder"]["inner"]]
+    assert held[0] is None and held[1]["class"].endswith("Enemy") and not caplog.text
+
+
+def test_an_environment_that_cannot_be_closed_is_saved(caplog):
+    class Stays(TinyBox):
+        def close(self):
+            raise RuntimeError("no")
+
+    envs = envs_of(Stays, Tier.EXACT, 1)
+    assert envs.state_dict()["recorder"]["inner"][0] is not None and not caplog.text
 
 
 def test_what_is_nested_too_deep_for_a_checkpoint_ends_no_run(tmp_path, caplog):
@@ -116,6 +173,26 @@ def test_a_state_that_fits_no_new_environment_begins_a_new_episode(tmp_path, cap
     assert caplog.text.count("an environment cannot be put back: env.env was ") == 1
     assert "2 of 2 environments begin a new episode: they could not be brought back" in caplog.text
     other.collect(at_random(), 9)
+
+
+class Fuel(TinyBox):
+    """Ends when it has none left, which only a lock knows of all that a new environment has."""
+
+    def reset(self, *, seed=None, options=None):
+        self.fuel = threading.Semaphore(9)
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 0.0, not self.fuel.acquire(blocking=False), False, {}
+
+
+def test_a_checkpoint_is_verified_by_the_ends_of_episodes_too(caplog):
+    envs = envs_of(Fuel, Tier.EXACT, 1)
+    envs.collect(at_random(), 5)
+    envs.state_dict()
+    envs.collect(at_random(), 20)
+    assert "did not hold (step 5: terminated was True, then False)" in caplog.text
+    assert envs.recorder.level is Tier.EPISODE_REPLAY
 
 
 @pytest.mark.parametrize("kind, tier", [(TinyContinuous, Tier.EPISODE_REPLAY), (TinyContinuous, Tier.REPLAY)])
