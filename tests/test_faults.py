@@ -161,8 +161,8 @@ def test_an_environment_that_cannot_be_made_is_refused(by, error, text, lab, mon
 
 
 def test_one_that_can_no_longer_be_made_ends_the_run_as_a_failure(lab, monkeypatch, tmp_path):
-    """At the first evaluation: for training five or six were made."""
-    monkeypatch.setitem(gym.registry["lab/Unmade-v0"].kwargs, "times", 8)
+    """At the first evaluation: before it ten or eleven were made."""
+    monkeypatch.setitem(gym.registry["lab/Unmade-v0"].kwargs, "times", 12)
     monkeypatch.setattr(Unmade, "made", 0)
     code, _, err = lab(*UNMADE, *SMALL, "evaluate.videos=0", "agent.warmup=10", "agent.batch_size=4")
     assert code == 1 and told(err, "env.id=lab/Unmade-v0 needs a package", "resume=run") and about(tmp_path / "run")
