@@ -1,5 +1,8 @@
 """The family of DQN: its targets by hand, that each member learns, and what is refused before anything is made."""
 
+import math
+from dataclasses import fields
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -19,11 +22,12 @@ from lab.runner import Budget
 from lab.testing import maker
 from lab_dqn import tuned
 from lab_dqn.build import explored
-from lab_dqn.configs import C51, QRDQN, NoisyDQN
+from lab_dqn.configs import C51, DQN, QRDQN, NoisyDQN, Rainbow
 from lab_dqn.distributional import Atoms, Categorical, Fractions, Quantiles
 from lab_dqn.dqn import COLUMNS
 from lab_dqn.others import PQN
 from lab_dqn.pqn import Parallel
+from lab_ppo.plugin import PPO, TUNED
 
 CPU = ComputeConfig(device="cpu")
 
@@ -239,6 +243,24 @@ def test_the_atoms_reach_as_far_as_the_returns(name, reward):
     """Of an episode without an end, which a time limit is not: reward / (1 - discount)."""
     row = tuned.C51[name]
     assert row["agent.v_min"] <= reward / (1 - row.get("agent.discount", 0.99)) * (1 - 1e-9) <= row["agent.v_max"]
+
+
+def gradient_steps(config, row):
+    """That the agent's defaults and this row come to within the budget."""
+    cfg = {each.name: each.default for each in fields(config)} | {name.partition(".")[2]: row[name] for name in row}
+    copies, steps = cfg["num_envs"], row["budget.steps"]
+    if "rollout_steps" in cfg:
+        rows = copies * cfg["rollout_steps"]
+        return math.ceil(steps / rows) * cfg["epochs"] * math.ceil(rows / cfg["batch_size"])
+    return (steps - cfg["warmup"]) / (copies * cfg["train_every"]) * cfg["gradient_steps"]
+
+
+@pytest.mark.parametrize("config, row", [
+    pytest.param(config, row, id=f"{config().name}-{name}")
+    for config, table in ((DQN, tuned.DQN), (Rainbow, tuned.RAINBOW), (PQN, tuned.PQN), (PPO, TUNED))
+    for name, row in table.items() if row.get("optimizer.decay")])
+def test_a_rate_falls_until_the_budget_is_used_up(config, row):
+    assert row["optimizer.decay"] == pytest.approx(gradient_steps(config, row), rel=0.003)
 
 
 class Stacked(gym.Env):
