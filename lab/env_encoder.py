@@ -31,7 +31,7 @@ OF_SPACE = {"_np_random", "spaces", "feature_space", "stacked_feature_space", "n
 SUBCLASSED = ("fixed", "items", "dict", "holder")         # classes of its own that an environment makes from these
 VALUES = (int, float, complex, str, bytes, np.ndarray, np.generic)
 DEEP = 100                                                # levels; JSON has six for one of them, and ends near 1000
-BITS = 10_000                                             # of an integer; Python reads some more from text
+INTEGER_BITS = 10_000                                     # of an integer; Python reads some more from text
 MAX_BYTES = 64 * 2**20                                    # in one environment; with more it holds a dataset
 
 
@@ -63,7 +63,7 @@ class Encoder:
 
     def encode(self, value: Any, name: Any) -> Any:
         self.bytes += 8
-        if type(value) is int and value.bit_length() > BITS:
+        if type(value) is int and value.bit_length() > INTEGER_BITS:
             raise CannotSave(f"{where([*self.path, name])} is an integer of {value.bit_length():,} bits")
         if type(value) in PLAIN:
             return value

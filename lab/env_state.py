@@ -14,14 +14,13 @@ from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from .env_decoder import Decoder
-from .env_encoder import encoded
 from .env_holders import CannotSave
 from .env_twin import attributes, spare
 from .env_walk import Env, Move, Seen, Walk, odd, play, same, sampler
 from .errors import ResumeError
 from .state import frozen_rng, rng_state, set_rng_state
 
-__all__ = ["Episode", "Tier", "probe", "read_attributes", "restore", "same", "trials", "write_attributes"]
+__all__ = ["Episode", "Tier", "probe", "restore", "same", "trials"]
 
 Make = Callable[[], Env]
 Episode = tuple[int, Any]                                 # its seed, its actions so far: a list or an array
@@ -38,19 +37,6 @@ class Tier(StrEnum):
 
 CHECKED = 256                                             # steps of a replay between two looks at whether to stop
 TRIED = (Tier.EXACT, Tier.EPISODE_REPLAY, Tier.REPLAY)
-
-
-def read_attributes(env: Env) -> dict[str, Any]:
-    """Of every wrapper and of what is inside: None, numbers, strings, arrays, lists, tuples and dicts of them.
-
-    Raises CannotSave, see `lab.env_encoder.encoded`.
-    """
-    return dict(encoded(env))
-
-
-def write_attributes(env: Env, state: Mapping[str, Any]) -> None:
-    """Into an environment made in the same way. Raises ResumeError where it has no place for an object in `state`."""
-    Decoder().decode(state, env, "env")
 
 
 def restore(make: Make, tier: Tier, episodes: Sequence[Episode], attributes: Mapping[str, Any] | None = None,
@@ -71,7 +57,7 @@ def restore(make: Make, tier: Tier, episodes: Sequence[Episode], attributes: Map
                 if number % CHECKED == 0:
                     check()
         if tier is Tier.EXACT and attributes is not None:
-            write_attributes(env, attributes)             # after a reset: many environments make their objects there
+            Decoder().decode(attributes, env, "env")      # after a reset: many environments make their objects there
             obs = None
         return env, obs
     except BaseException:

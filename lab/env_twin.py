@@ -17,7 +17,7 @@ from .env_encoder import attributes as attributes_of
 from .env_holders import CannotSave, class_of
 from .env_walk import Env, same
 
-VALUES = (type(None), bool, int, float, str, bytes, complex, tuple, frozenset)
+IMMUTABLE = (type(None), bool, int, float, str, bytes, complex, tuple, frozenset)
 IDENTITY: Any = object.__eq__
 
 
@@ -63,7 +63,7 @@ class Twins:
         self.known[id(was), id(now)] = was, now
         if class_of(was) != class_of(now) or is_iterator(was):
             return False
-        if id(was) in self.seen and not isinstance(was, VALUES):
+        if id(was) in self.seen and not isinstance(was, IMMUTABLE):
             return self.made.get(self.seen[id(was)][0]) is now
         if is_state(was):
             return same(Encoder().encoded(was, class_of(was)), Encoder().encoded(now, class_of(now)))

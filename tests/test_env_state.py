@@ -29,7 +29,7 @@ from lab.commands import check_env
 from lab.env_decoder import Decoder
 from lab.env_encoder import encoded
 from lab.env_holders import CannotSave
-from lab.env_state import Tier, probe, read_attributes, restore, same, write_attributes
+from lab.env_state import Tier, probe, restore, same
 from lab.env_twin import attributes
 from lab.errors import EnvError, ResumeError, UsageError
 
@@ -318,7 +318,7 @@ def test_restored_by_replay_shows_the_latest_obs_and_at_a_boundary_the_first():
     assert same(restore(make, REPLAY, episodes)[1], latest["obs"])
     assert same(restore(make, EPISODE_REPLAY, episodes)[1], latest["obs"])
     assert same(restore(make, BOUNDARY, episodes)[1], first["obs"])
-    assert restore(make, EXACT, episodes, read_attributes(env))[1] is None
+    assert restore(make, EXACT, episodes, encoded(env))[1] is None
 
 
 @pytest.mark.parametrize("tier", [REPLAY, EPISODE_REPLAY])
@@ -413,7 +413,7 @@ def walk(node):
 def test_attributes_are_plain_data(name):
     env = TIERS[name][0]()
     live(env, [], 30, env_walk.sampler(env))
-    for node in walk(read_attributes(env)):
+    for node in walk(encoded(env)):
         assert type(node) in (type(None), bool, int, float, str, np.ndarray, dict, list, tuple)
         assert type(node) is not np.ndarray or node.dtype.kind in "biuf"
     env.close()
@@ -422,11 +422,11 @@ def test_attributes_are_plain_data(name):
 def test_a_state_is_a_copy():
     env = Scrolls()
     env.reset(seed=0)
-    state = read_attributes(env)
+    state = encoded(env)
     env.step(np.ones(1, np.float32))
-    write_attributes(env, state)
+    Decoder().decode(state, env, "env")
     env.step(np.ones(1, np.float32))
-    write_attributes(env, state)
+    Decoder().decode(state, env, "env")
     assert env.row == 0
 
 
