@@ -86,7 +86,7 @@ def disk_error(error: OSError | ValueError, path: Path, need: int = 0) -> DiskEr
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         free = shutil.disk_usage(path if path.exists() else path.parent).free
         return DiskError(f"no space to write in {path}: needed {need / 1e6:.1f} MB, free {free / 1e6:.1f} MB")
-    return DiskError(f"cannot write in {path}: {error.strerror or error}")
+    return DiskError(f"cannot write in {path.absolute()}: {error.strerror or error}")
 
 
 def verify(path: Path) -> dict[str, bytes]:

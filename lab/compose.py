@@ -1,7 +1,7 @@
 """Joins plugins to Hydra: where YAML is found, which dataclass types each part, and the checks before anything runs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import yaml
@@ -19,6 +19,7 @@ from . import argv
 from .config import GROUPS, LabConfig
 from .errors import UsageError, nearest
 from .host import core_folder, host
+from .mistakes import misfit, one_line, unknown
 from .tuned import marked, refuse_unknown, tuned, tuned_keys, usual_steps
 
 HYDRA = "1.3"                     # the version of Hydra's behaviour that the lab asks for
@@ -52,14 +53,9 @@ def composed(overrides: Sequence[str]) -> LabConfig:
     return cfg
 
 
-def choice(group: str, name: str, values: Mapping[str, Any]) -> Any:
-    """One choice of a group by itself, typed, with `values`; an env's are its options, where it has them."""
-    plain = resolved([f"{group}={name}"], group)
-    if isinstance(plain.get("options"), dict):
-        plain["options"].update(values)
-    else:
-        plain.update(values)
-    return node_of(group, plain)
+def choice(group: str, overrides: Sequence[str]) -> Any:
+    """One group by itself, typed. Raises UsageError."""
+    return node_of(group, resolved(overrides, group))
 
 
 def resolved(overrides: Sequence[str], part: str = "") -> Any:
@@ -93,18 +89,17 @@ def missing(error: MissingConfigException) -> str:
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """Hydra's and OmegaConf's errors in one line, with the nearest right key where a key is wrong."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    key = str(getattr(cause, "full_key", "") or "")
-    text = " ".join(str(cause).split("\n")[0].split())
+    key, text = str(getattr(cause, "full_key", "") or ""), one_line(cause)
     if not key or ("not in" not in text and "not exist" not in text):
-        return f"{key + ': ' if key else ''}{text}"
-    parent, _, name = key.rpartition(".")
+        return misfit(cause) if isinstance(cause, OmegaConfBaseException) else text
+    if not is_dataclass(kind := getattr(cause, "object_type", None)):
+        return f"unknown key {key!r}: {text}{f'; to add it, write +{key}=...' if 'struct' in text else ''}"
     rest = [each for each in overrides if not f"{argv.key(each)}.".startswith(f"{key}.")]
     try:
-        node = composed(rest) if parent in GROUPS and len(rest) < len(overrides) else LabConfig()
-        known = vars(node if not parent else getattr(node, parent))
-    except (UsageError, AttributeError, TypeError):
-        return f"unknown key {key!r}: {text}{f'; to add it, write +{key}=...' if 'struct' in text else ''}"
-    return f"unknown key {key!r}. {nearest(name, known)}"
+        cfg = composed(rest) if len(rest) < len(overrides) else None
+    except UsageError:
+        cfg = None
+    return unknown(key, [each.name for each in fields(kind)], cfg)
 
 
 def typed(plain: Any) -> LabConfig:
@@ -140,10 +135,10 @@ def node_of(group: str, plain: Any) -> Any:
     try:
         return OmegaConf.to_object(OmegaConf.merge(schema, plain))
     except OmegaConfBaseException as error:
-        key, text = str(getattr(error, "full_key", "") or ""), str(error).split("\n")[0]
-        if key and key not in schema:
-            raise UsageError(f"unknown key {group}.{key}. {nearest(key, [str(each) for each in schema])}") from None
-        raise UsageError(f"{group}.{key}: {text}") from None
+        key = str(error.full_key or "")
+        if key and key.partition("[")[0].partition(".")[0] not in schema:
+            raise UsageError(unknown(f"{group}.{key}", [str(each) for each in schema])) from None
+        raise UsageError(misfit(error, f"{group}.")) from None
     except (ValueError, TypeError, AssertionError) as error:      # of the dataclass's own __post_init__
         raise UsageError(f"{group} {name}: {error}") from None
 

@@ -56,11 +56,11 @@ def making(what: str) -> Iterator[None]:
         raise UsageError(f"{what} cannot be made: {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A clause for error messages: the nearest right name, if any is near, then all of them."""
+def nearest(name: str, known: Iterable[str], meant: str = "") -> str:
+    """A clause for error messages: what was `meant`, else the nearest right name, if any is near, then all of them."""
     names = sorted(known)
     lower = {each.lower(): each for each in names}
-    near = [lower[each] for each in get_close_matches(str(name).lower(), lower, 1)]
+    near = [meant] if meant else [lower[each] for each in get_close_matches(str(name).lower(), lower, 1)]
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"{hint}Known: {', '.join(names) or 'none'}."
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint
-from .errors import LabError, ResumeError, UsageError
+from .errors import DiskError, LabError, ResumeError, UsageError
+
+BELOW = ("*", "*/*", "*/*/*", "runs/*/*/*")       # where runs are, seen from a folder above them
 
 
 def slug(text: str) -> str:
@@ -33,7 +35,7 @@ def create(by_hand: str | None, world: str, agent: str, seed: int) -> Path:
         except FileExistsError:       # another run began in this microsecond
             continue
         except OSError as error:
-            raise checkpoint.disk_error(error, path) from error
+            raise not_made(error, path) from error
         return path
 
 
@@ -54,8 +56,13 @@ def make(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise checkpoint.disk_error(error, path) from error
+        raise not_made(error, path) from error
     return path
+
+
+def not_made(error: OSError, path: Path) -> DiskError:
+    return DiskError(f"{checkpoint.disk_error(error, path)}. Name another folder with hydra.run.dir=FOLDER, or start "
+                     "the run in another: without that it is written under runs/ there")
 
 
 def going_on(path: Path) -> str:
@@ -104,7 +111,18 @@ def read_run(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         text = error.strerror if isinstance(error, OSError) else error
         why = "it does not exist" if not path.exists() else f"it has no readable run.json ({text})"
-        raise ResumeError(f"{path} is not a run folder: {why}. A run is made by +agent=NAME under runs/") from None
+        raise ResumeError(f"{path} is not a run folder: {why}. {near(path)}") from None
+
+
+def near(path: Path) -> str:
+    """A sentence that names the run around `path`, or the newest one below it."""
+    around = next((each for each in path.absolute().parents if (each / "run.json").is_file()), None)
+    if around and path.exists():
+        return f"It is part of the run {around}"
+    below = [file for where in BELOW for file in path.glob(f"{where}/run.json")]
+    if below:
+        return f"The newest run below it is {max(below, key=lambda file: file.stat().st_mtime).parent}"
+    return "A run is made by +agent=NAME under runs/"
 
 
 @contextmanager

@@ -76,8 +76,23 @@ def made(cfg: Gym, make: Callable[[], Made]) -> Made:
         except (gym_error.NameNotFound, gym_error.NamespaceNotFound, gym_error.VersionNotFound) as error:
             raise UsageError(f"no environment is registered as {cfg.id!r}. {close(cfg.id)}") from error
         except (gym_error.DependencyNotInstalled, ModuleNotFoundError) as error:
-            what = f"env.id={cfg.id} needs a package that is not installed ({one_line(error)}). {advice(error)}"
-            raise UsageError(what) from error
+            raise UsageError(f"env.id={cfg.id} needs a package that is not installed{advice(error)}") from error
+        except TypeError as error:
+            refuse_unknown(cfg)
+            raise UsageError(f"env.id={cfg.id} with options {cfg.options} cannot be made: {one_line(error)}") from error
+
+
+def refuse_unknown(cfg: Gym) -> None:
+    """Raises UsageError for an option that the environment has no place for, where its signature says so."""
+    spec = gym.registry.get(cfg.id)
+    if spec is None or spec.entry_point is None:
+        return
+    kind: Any = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
+    takes = inspect.signature(kind).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in takes.values()):
+        return
+    for name in cfg.options.keys() - takes.keys():
+        raise UsageError(f"{cfg.id} has no option {name!r}. {nearest(name, takes.keys() - {'render_mode'})}")
 
 
 def register_family(id: str) -> None:
@@ -92,12 +107,13 @@ def register_family(id: str) -> None:
 
 
 def advice(error: Exception) -> str:
-    """What to install. Gymnasium raises an error of its own while it handles that of the module."""
+    """Which one, and what to install. Gymnasium raises an error of its own while it handles that of the module."""
     missing = error if isinstance(error, ImportError) else error.__context__
-    extra = MODULES.get(str(getattr(missing, "name", "")).partition(".")[0])
+    module = str(getattr(missing, "name", "")).partition(".")[0]
+    extra = MODULES.get(module)
     if extra == "classic-control":
-        return 'It draws with pygame: pip install "gymnasium[classic-control]"'
-    return f'pip install "pluglab[{extra}]" brings it.' if extra else "Install it with pip."
+        return ', pygame, with which it draws: pip install "gymnasium[classic-control]"'
+    return f', {module}: pip install "pluglab[{extra}]"' if extra else f" ({one_line(error)}). Install it with pip"
 
 
 def close(id: str) -> str:

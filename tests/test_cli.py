@@ -177,6 +177,17 @@ def test_what_is_no_run_cannot_be_used(run, lab, tmp_path):
         assert damaged.exists() is (text != "it does not exist")
 
 
+def test_the_run_near_a_folder_that_is_none_is_named(run, lab, monkeypatch):
+    for place, text in (("checkpoints", f"It is part of the run {run}"), ("nothing", "A run is made by +agent=NAME")):
+        code, _, err = lab("eval", run / place)
+        assert code == 4 and text in err
+    monkeypatch.chdir(run.parent.parent)
+    code, _, err = lab(f"resume={run.parent}")
+    assert code == 4 and f"The newest run below it is {run}" in err
+    code, _, err = lab("eval", ".")
+    assert code == 4 and f"The newest run below it is {run.relative_to(run.parent.parent)}" in err
+
+
 def test_check(lab, monkeypatch):
     from lab.testing import checks
     monkeypatch.setattr(checks, "CHECKS", checks.CHECKS[:2])

@@ -981,15 +981,24 @@ def test_check_env_warns_of_a_reset_that_forgets_too_little(registered, capsys):
     assert "depends on those before its reset(seed=...): seed 5, step 0: obs[0] was" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text, value", [
-    ("false", False), ("true", True), ("null", None), ("1e-3", 0.001), ("[1, 2]", [1, 2]), ("8x8", "8x8")])
-def test_check_env_reads_options(text, value):
-    assert same(check_env.value(text), value)
+@pytest.mark.parametrize("argv, options", [
+    (["FrozenLake-v1", "a=false", "b=null", "c=8x8"], {"a": False, "b": None, "c": "8x8"}),
+    (["env=FrozenLake", "a=1e-3", "env.options.b=[1, 2]"], {"a": 0.001, "b": [1, 2]}),
+    (["gym", "env.id=FrozenLake-v1", "a=1e3"], {"a": 1000}), (["env.id=FrozenLake-v1"], {})])
+def test_check_env_reads_options_as_training_does(argv, options):
+    cfg = check_env.config(argv[0], argv[1:])
+    assert cfg.id == "FrozenLake-v1" and same(cfg.options, options)
+
+
+def test_check_env_takes_the_keys_of_an_environment_without_options():
+    assert check_env.config("Atari", ["env.game=breakout"]).game == "breakout"
+    assert check_env.config("Atari", ["game=breakout"]).game == "breakout"
 
 
 @pytest.mark.parametrize("argv, text", [
     (["CartPol-v1"], "Did you mean 'CartPole-v1'"), (["os:Foo-v0"], "import the module"),
-    (["CartPole-v1", "x"], "came 'x'"), (["CartPole-v1", "wheels=4"], "wheels")])
+    (["CartPole-v1", "x"], "came 'x'"), (["Atari", "env.gme=pong"], "unknown key 'env.gme'. Did you mean 'game'"),
+    (["LunarLander-v3", "gravty=4"], "LunarLander-v3 has no option 'gravty'. Did you mean 'gravity'[?] Known: cont")])
 def test_check_env_refuses_a_bad_command(argv, text):
     with pytest.raises(UsageError, match=text):
         check_env.main(argv)

@@ -78,9 +78,9 @@ REFUSED = {
     "unknown model": ([DQN, "model=mpl"], "Did you mean 'mlp'?"),
     "unknown optimizer": ([DQN, "optimizer=addam"], "Did you mean 'adam'?"),
     "unknown key": ([DQN, "budget.step=3"], "Did you mean 'steps'?"),
-    "wrong type": ([DQN, "agent.batch_size=many"], "Integer"),
+    "wrong type": ([DQN, "agent.batch_size=many"], "expected a whole number"),
     "unknown sink": ([DQN, "log.sinks=[wandb]"], "There is no sink named 'wandb'"),
-    "unknown option of an env": ([DQN, CARTPOLE, "+env.options.wheels=3"], "unexpected keyword argument 'wheels'"),
+    "unknown option of an env": ([DQN, CARTPOLE, "+env.options.wheels=3"], "CartPole-v1 has no option 'wheels'. Known: "),
     "unknown value of an option": ([DQN, "env=FrozenLake", "env.options.map_name=9x9"],
                                    "with options {'map_name': '9x9'} cannot be made: KeyError: '9x9'"),
     "an environment of another project": ([DQN, "env=gym", "env.id=Humanoid-v2"], "cannot be made: ImportError: The"),
@@ -146,7 +146,7 @@ UNMADE = (DQN, "env=gym", "env.id=lab/Unmade-v0", "compute.device=cpu")
     (RuntimeError("no licence\nfound"), "cannot be made: RuntimeError: no licence found"),
     (FileNotFoundError(2, "No such file", "map.txt"), "cannot be made: FileNotFoundError: [Errno 2] No such file"),
     (SystemExit(3), "cannot be made: SystemExit: 3"),
-    (None, "needs a package that is not installed (No module named 'locale_tools'). Install it with pip.")])
+    (None, "needs a package that is not installed (No module named 'locale_tools'). Install it with pip")])
 @pytest.mark.parametrize("by", ["an environment", "a plugin"])
 def test_an_environment_that_cannot_be_made_is_refused(by, error, text, lab, monkeypatch, tmp_path):
     def build(cfg, render_mode=None):
@@ -158,6 +158,13 @@ def test_an_environment_that_cannot_be_made_is_refused(by, error, text, lab, mon
     code, out, err = lab(*UNMADE)
     assert code == 2 and told(err, text, "env=gym" if by == "a plugin" and error else "env.id=lab/Unmade-v0")
     assert out == "" and not list(tmp_path.iterdir())
+
+
+def test_a_package_that_an_extra_brings_is_named_with_it(lab, monkeypatch):
+    error = ModuleNotFoundError("No module named 'Box2D.b2'", name="Box2D.b2")
+    monkeypatch.setitem(gym.registry["lab/Unmade-v0"].kwargs, "error", error)
+    code, _, err = lab(*UNMADE)
+    assert code == 2 and told(err, 'needs a package that is not installed, Box2D: pip install "pluglab[box2d]"')
 
 
 def test_one_that_can_no_longer_be_made_ends_the_run_as_a_failure(lab, monkeypatch, tmp_path):
@@ -322,7 +329,8 @@ def test_a_folder_without_permission(dqn, monkeypatch, tmp_path):
 
     monkeypatch.setattr("lab.folder.Path.mkdir", refuse)
     code, _, err = dqn("budget.updates=3")
-    assert code == 5 and told(err, "cannot write in runs/CartPole-v1/dqn: ", "Permission denied")
+    assert code == 5 and told(err, "Permission denied", "hydra.run.dir=FOLDER")
+    assert f"cannot write in {tmp_path}/runs/CartPole-v1/dqn: " in err
 
 
 def test_a_folder_with_something_in_it_is_not_written_into(dqn, tmp_path):
@@ -449,4 +457,4 @@ def test_a_disk_too_full_for_the_name_of_who_holds_the_lock(dqn, monkeypatch):
 def test_runs_that_lead_nowhere_are_told_and_not_tried_for_ever(dqn, tmp_path):
     (tmp_path / "runs").symlink_to(tmp_path / "gone")
     code, _, err = dqn("budget.updates=3")
-    assert code == 5 and told(err, "cannot write in runs")
+    assert code == 5 and told(err, f"cannot write in {tmp_path}/runs")

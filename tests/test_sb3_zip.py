@@ -68,8 +68,9 @@ def test_a_zip_becomes_a_run_and_a_run_a_zip(agent, command, tmp_path):
     theirs = model(agent, gamma=0.9, learning_rate=0.002)
     theirs.save("theirs.zip")
     code, said = command("import", "theirs.zip", "env=gym", f"env.id={env_of(agent)}", *QUICK)
-    assert code == 0 and "eval/return/mean" in said
     run = run_folder(tmp_path)
+    assert code == 0 and "eval/return/mean" in said
+    assert ("agent.train_freq=1" in said) is (agent in ("td3", "sac", "tqc", "crossq")), said
     cfg, made, _, count = trained(run, 1, [])
     wanted, _ = theirs.predict(observations(agent), deterministic=True)
     chosen = made.experiment.policy(torch.from_numpy(observations(agent)))

@@ -166,7 +166,7 @@ def test_an_agent_without_a_file_is_a_choice_like_any_other(outside, tmp_path):
      "takes outputs=None and leaves its last layer out; that of model=flat raised TypeError: empty()"),
     (["+agent=typo"], 2, "the agent typo tunes model.hiden, which no model has: a mistake in its plugin. Did you mean"),
     (["+agent=count", "log.sinks=[line]"], 2, "There is no sink named 'line'. Did you mean 'lines'?"),
-    (["+agent=count", "log.sinks=[{name:lines,fil:x}]"], 2, "unknown key sink.fil. Did you mean 'file'?"),
+    (["+agent=count", "log.sinks=[{name:lines,fil:x}]"], 2, "unknown key 'sink.fil'. Did you mean 'file'?"),
     (["+agent=count", "log.sinks=[3]"], 2, "sink has no name"),
     (["+agent=strict", "agent.scale=-1"], 2, "agent strict: scale must not be negative"),
     (["+agent=count", "env=gym", "env.id=os:Foo-v0"], 2, "would import the module before the colon"),

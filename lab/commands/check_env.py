@@ -1,6 +1,5 @@
-"""`lab check-env ENV [option=value ...]`: how exactly an environment can be resumed in mid-episode, found by trying."""
+"""`lab check-env ENV [KEY=VALUE ...]`: how exactly an environment can be resumed in mid-episode, found by trying."""
 
-import ast
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -8,8 +7,8 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from ..builtin import Gym
-from ..compose import choice
+from ..argv import repaired
+from ..compose import choice, resolved
 from ..env_state import Tier, trials
 from ..env_walk import Env, Seen, odd, play, sampler
 from ..errors import EnvError, UsageError
@@ -19,7 +18,6 @@ from ..state import frozen_rng
 from .parser import Parser
 
 SECONDS = 2.0                     # for the search for a reset that is not pure
-WORDS = {"true": True, "false": False, "null": None}
 
 
 def main(argv: list[str]) -> int:
@@ -29,7 +27,8 @@ def main(argv: list[str]) -> int:
     """
     parser = Parser("check-env", __doc__.partition(": ")[2])
     parser.add_argument("env", help="a choice of env=, such as CartPole, or the id of a registered one")
-    parser.add_argument("options", nargs="*", metavar="option=value", help="arguments of the environment")
+    parser.add_argument("options", nargs="*", metavar="KEY=VALUE",
+                        help="env.KEY=VALUE as in training, or NAME=VALUE for an argument of the environment")
     args = parser.parse_args(argv)
     cfg = config(args.env, args.options)
     name, build = getattr(cfg, "id", args.env), partial(host().load("env", cfg.name), cfg, None)
@@ -46,21 +45,16 @@ def main(argv: list[str]) -> int:
 
 
 def config(name: str, options: Sequence[str]) -> Any:
-    pairs = [option.partition("=") for option in options]
-    if bad := [key for key, equals, _ in pairs if not (key and equals)]:
-        raise UsageError(f"expected option=value after the environment, came {bad[0]!r}")
-    values = {key: value(text) for key, _, text in pairs}
-    return choice("env", name, values) if name in groups()["env"] else Gym(id=name, options=values)
-
-
-def value(text: str) -> Any:
-    """A number, true, false, null, a list or a dict as in Python; any other text is itself."""
-    if text in WORDS:
-        return WORDS[text]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    """The env group of a training with `name`, and with `options` in the syntax of its command line."""
+    if name.startswith("env."):
+        name, options = "gym", [name, *options]
+    if bad := [option for option in options if not option.partition("=")[1]]:
+        raise UsageError(f"expected KEY=VALUE after the environment, came {bad[0]!r}")
+    name = name.removeprefix("env=")
+    chosen = [f"env={name}"] if name in groups()["env"] else ["env=gym", f"env.id={name}"]
+    own = "env.options." if "options" in resolved(chosen, "env") else "env."
+    given = [option if option.startswith("env.") else f"{own}{option}" for option in options]
+    return choice("env", [*chosen, *map(repaired, given)])
 
 
 def best(found: dict[Tier, str]) -> Tier:

@@ -45,7 +45,7 @@ class Replayed(Learning):
     n_steps: int = 1              # steps of reward before the bootstrapped value
     buffer_size: int = 100_000    # transitions; 1e6 in Mnih et al. 2015
     batch_size: int = 64          # transitions per gradient step
-    warmup: int = 1_000           # steps before the first update
+    warmup: int = 1_000           # steps before the first update; of more than the buffer holds the newest are kept
     train_every: int = 4          # steps of each environment between updates
     gradient_steps: int = 1       # minibatches per update
 
@@ -53,10 +53,10 @@ class Replayed(Learning):
         super().__post_init__()
         within("agent.n_steps", self.n_steps, 1, 1000)
         within("agent.batch_size", self.batch_size, 1, 1_000_000)
-        within("agent.buffer_size", self.buffer_size, self.batch_size, 10**9)
-        if self.buffer_size < self.num_envs * (self.n_steps + 1):
-            raise UsageError(f"agent.buffer_size is {self.buffer_size}; {self.num_envs} environments with "
-                             f"{self.n_steps} steps need at least {self.num_envs * (self.n_steps + 1)}")
+        within("agent.buffer_size", self.buffer_size, 1, 10**9)
+        if self.buffer_size < (least := max(self.batch_size, self.num_envs * (self.n_steps + 1))):
+            raise UsageError(f"agent.buffer_size is {self.buffer_size:,}; expected at least {least:,}: one "
+                             "agent.batch_size, and for each of agent.num_envs one row more than agent.n_steps")
         within("agent.warmup", self.warmup, 1, 10**12)
         within("agent.train_every", self.train_every, 1, 1_000_000)
         within("agent.gradient_steps", self.gradient_steps, 1, 100_000)

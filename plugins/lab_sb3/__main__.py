@@ -57,11 +57,20 @@ def bring(path: Path, overrides: list[str]) -> int:
     fill(model_of(made).policy, path, data)
     run = folder.create(None, world_name(cfg), agent, cfg.seed)
     with RunFolder(run, agent, cfg.checkpoint.keep) as record:
-        told = (f"not read from {path}, since only code could or the lab has no such thing: {', '.join(seen.unread)}; "
-                "what it has by itself holds")
-        sitting = Sitting(made, record, [told] if seen.unread else [])
+        sitting = Sitting(made, record, unread(path, seen.unread, cfg.agent))
         sitting.budget = Budget(seconds=1e-9)                 # nothing is trained: evaluated, filmed and saved
-        return sitting.run(None).code
+        code = sitting.run(None).code
+    print(f"{path} is the run {run} now, with the weights of the file. Train it further with: {folder.going_on(run)} "
+          "budget.steps=...")
+    return code
+
+
+def unread(path: Path, names: list[str], agent: Any) -> list[str]:
+    """A warning about what a file says and the lab does not read, with the values in its place; or nothing."""
+    place = [f"agent.{name}={getattr(agent, name)}" for name in names if hasattr(agent, name)]
+    instead = f". In their place: {', '.join(place)}; give others on the command line" if place else ""
+    what = f"not read from {path}, since only code could or the lab has no such thing: {', '.join(names)}{instead}"
+    return [what] if names else []
 
 
 def model_of(made: Assembled) -> Any:
