@@ -80,7 +80,7 @@ REFUSED = {
     "unknown key": ([DQN, "budget.step=3"], "Did you mean 'steps'?"),
     "wrong type": ([DQN, "agent.batch_size=many"], "expected a whole number"),
     "unknown sink": ([DQN, "log.sinks=[wandb]"], "There is no sink named 'wandb'"),
-    "unknown option of an env": ([DQN, CARTPOLE, "+env.options.wheels=3"], "CartPole-v1 has no option 'wheels'. Known: "),
+    "unknown option of an env": ([DQN, CARTPOLE, "+env.options.wheels=3"], "CartPole-v1 has no option 'wheels'. "),
     "unknown value of an option": ([DQN, "env=FrozenLake", "env.options.map_name=9x9"],
                                    "with options {'map_name': '9x9'} cannot be made: KeyError: '9x9'"),
     "an environment of another project": ([DQN, "env=gym", "env.id=Humanoid-v2"], "cannot be made: ImportError: The"),
