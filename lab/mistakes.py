@@ -53,13 +53,14 @@ def one_line(error: Exception) -> str:
 def unknown(key: str, known: Iterable[str], cfg: LabConfig | None = None) -> str:
     """One line for a key that there is not, with the nearest right one, also of another part of `cfg`."""
     name, there = key.rpartition(".")[2], places(cfg)
-    same = [place for place in there if place.endswith(f".{name}")]
+    same = [place for place in there if place.rpartition(".")[2] == name]
     foreign = ELSEWHERE.get(name, "")
     other = foreign if foreign in there else same[0] if len(same) == 1 else ""
     return f"unknown key {key!r}. {nearest(name, known, other)}"
 
 
 def places(cfg: LabConfig | None) -> list[str]:
-    """Every key of two parts."""
-    parts = {name: getattr(part, "__dict__", {}) for name, part in vars(cfg).items()} if cfg else {}
-    return [f"{name}.{key}" for name, part in parts.items() for key in part if key != "name"]
+    """Every key of one or two parts."""
+    parts = vars(cfg) if cfg else {}
+    inner = [f"{name}.{key}" for name, part in parts.items() for key in getattr(part, "__dict__", {}) if key != "name"]
+    return [*parts, *inner]

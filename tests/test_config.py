@@ -148,6 +148,7 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
     ([*DQN, "agent.lr.x=1"], "'agent.lr'"),
     ([*DQN, "agent.learning_rate=1"], "unknown key 'agent.learning_rate'. Did you mean 'optimizer.lr'? Known: batch"),
     ([*DQN, "lr=1"], "unknown key 'lr'. Did you mean 'optimizer.lr'?"),
+    ([*DQN, "agent.seed=1"], "unknown key 'agent.seed'. Did you mean 'seed'?"),
     ([*DQN, "total_timesteps=1"], "Did you mean 'budget.steps'?"),
     ([*DQN, "hidden=[4]"], "Did you mean 'model.hidden'?"),
     (["+agent=sb3_dqn", "env=CartPole", "agent.discount=1"], "Did you mean 'agent.gamma'?"),
