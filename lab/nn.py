@@ -37,7 +37,7 @@ class Scale(nn.Module):
         self.largest = largest
 
     def forward(self, obs: Tensor) -> Tensor:
-        return obs.float() / self.largest
+        return obs.float().div_(self.largest)
 
 
 def reading(space: Space[object]) -> tuple[list[nn.Module], tuple[int, ...]]:
