@@ -79,8 +79,11 @@ def through_hydra(flags: list[str], overrides: list[str]) -> int:
         configs = [composed(each) for each in argv.expanded(overrides)]
         if sweep:                     # a mistake gets our message, not Hydra's, and before the first job
             from .assembly import rehearse
+            from .folder import make
 
             rehearse(configs)
+            place = argv.take(overrides, "hydra.sweep.dir")[0] or "runs/sweeps"
+            make(Path(place.strip("\"'").partition("${")[0] or "."), "hydra.sweep.dir")
     sys.argv[:] = ["lab", *flags, *overrides]
     install()
     FAILED.clear()

@@ -39,6 +39,8 @@ def repaired(override: str) -> str:
     name, sign, value = override.partition("=")
     if not sign:
         raise UsageError(f"{override!r} is neither a command nor KEY=VALUE; see python -m lab --help")
+    if value.strip("\"'") == "???":     # which Hydra takes for a value that is still to come
+        raise UsageError(f"{override}: expected a value")
     if name.lstrip("+") in ADDED:
         name = f"+{name.lstrip('+')}"
     if name.lstrip("+").startswith("env.options."):
@@ -51,16 +53,18 @@ def repaired(override: str) -> str:
 def expanded(overrides: list[str]) -> Iterator[list[str]]:
     """The first of the jobs that a sweep over plain choices comes to; one list where nothing is swept."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ValueType
     from hydra.errors import HydraException
 
     ours = [each for each in overrides if not key(each).startswith("hydra")]
     try:
         parsed = OverridesParser.create().parse_overrides(ours)
+        globs = [each for each in parsed if each.value_type is ValueType.GLOB_CHOICE_SWEEP]       # Hydra's own affair
+        choices = [[f"{each.get_key_element()}={value}" for value in each.sweep_string_iterator()]
+                   if each.is_choice_sweep() else [str(each.input_line)] for each in parsed
+                   if each not in globs and (each.is_choice_sweep() or not each.is_sweep_override())]
     except HydraException as error:
         raise UsageError(" ".join(str(error).split("\n")[0].split())) from None
-    choices = [[f"{each.get_key_element()}={value}" for value in each.sweep_string_iterator()]
-               if each.is_choice_sweep() else [str(each.input_line)] for each in parsed
-               if each.is_choice_sweep() or not each.is_sweep_override()]
     yield from itertools.islice(map(list, itertools.product(*choices)), TRIED)
 
 

@@ -1,6 +1,6 @@
 """Joins plugins to Hydra: where YAML is found, which dataclass types each part, and the checks before anything runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from . import argv
 from .config import GROUPS, LabConfig
 from .errors import UsageError, nearest
 from .host import core_folder, host
-from .mistakes import misfit, one_line, unknown
+from .mistakes import first_line, misfit, of_key, of_override, unknown
 from .tuned import marked, refuse_unknown, tuned, tuned_keys, usual_steps
 
 HYDRA = "1.3"                     # the version of Hydra's behaviour that the lab asks for
@@ -70,7 +70,8 @@ def resolved(overrides: Sequence[str], part: str = "") -> Any:
             return OmegaConf.to_container(whole[part] if part else whole, resolve=True)
     except MissingConfigException as error:
         raise UsageError(missing(error)) from None
-    except (HydraException, OmegaConfBaseException, ValueError) as error:         # ValueError: +agent=null
+    # ValueError: +agent=null. AssertionError: model.hidden.0=1
+    except (HydraException, OmegaConfBaseException, ValueError, AssertionError) as error:
         raise UsageError(explain(error, overrides)) from None
     except yaml.YAMLError as error:
         raise UsageError(f"a config file is no YAML: {error}") from None
@@ -89,17 +90,26 @@ def missing(error: MissingConfigException) -> str:
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """Hydra's and OmegaConf's errors in one line, with the nearest right key where a key is wrong."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
-    key, text = str(getattr(cause, "full_key", "") or ""), one_line(cause)
-    if not key or ("not in" not in text and "not exist" not in text):
-        return misfit(cause) if isinstance(cause, OmegaConfBaseException) else text
-    if not is_dataclass(kind := getattr(cause, "object_type", None)):
+    text = first_line(cause)
+    if not (of_key(cause) and isinstance(cause, OmegaConfBaseException)):
+        wrong = misfit(cause) if isinstance(cause, OmegaConfBaseException) else text
+        return of_override(text, overrides) or wrong
+    key, (group, *_) = str(cause.full_key), str(cause.full_key).split(".")
+    plain = chosen(overrides)
+    if group in GROUPS and not plain.get(group):
+        return f"{key}: no {group} is chosen; where the agent needs one, choose it with {group}=NAME"
+    if not is_dataclass(kind := cause.object_type):
         return f"unknown key {key!r}: {text}{f'; to add it, write +{key}=...' if 'struct' in text else ''}"
-    rest = [each for each in overrides if not f"{argv.key(each)}.".startswith(f"{key}.")]
+    return unknown(key, [each.name for each in fields(kind)], plain)
+
+
+def chosen(overrides: Sequence[str]) -> Any:
+    """The config of the choices in `overrides`, without the values; empty where even these do not go together."""
+    choices = [each for each in overrides if argv.key(each) in (*GROUPS, "compute", "experiment")]
     try:
-        cfg = composed(rest) if len(rest) < len(overrides) else None
+        return resolved(choices) if len(choices) < len(overrides) else {}
     except UsageError:
-        cfg = None
-    return unknown(key, [each.name for each in fields(kind)], cfg)
+        return {}
 
 
 def typed(plain: Any) -> LabConfig:
@@ -109,8 +119,8 @@ def typed(plain: Any) -> LabConfig:
     known = [each.name for each in fields(LabConfig)]
     for key in plain:
         if key not in known:
-            raise UsageError(f"unknown key {key!r}. {nearest(str(key), known)}")
-    nodes = {group: node_of(group, plain.get(group)) for group in GROUPS}
+            raise UsageError(unknown(str(key), known, plain))
+    nodes = {group: node_of(group, plain.get(group), plain) for group in GROUPS}
     if nodes["agent"] is None:
         raise UsageError(f"no agent chosen; add +agent=NAME. {nearest('', host().names('agent'))}")
     try:
@@ -120,12 +130,13 @@ def typed(plain: Any) -> LabConfig:
         raise UsageError(explain(error, ())) from None
     for group, node in nodes.items():
         setattr(cfg, group, node)
-    cfg.log.sinks = [node_of("sink", {"name": each} if isinstance(each, str) else each) for each in cfg.log.sinks]
+    cfg.log.sinks = [node_of("sink", {"name": each} if isinstance(each, str) else each or {"name": each})
+                     for each in cfg.log.sinks]
     return settled(cfg)
 
 
-def node_of(group: str, plain: Any) -> Any:
-    """One group's dataclass, made by the type that a plugin registered under its name."""
+def node_of(group: str, plain: Any, whole: Mapping[str, Any] | None = None) -> Any:
+    """One group's dataclass, of the type that a plugin registered under its name, in the config `whole`."""
     if not plain or plain == MISSING:
         return None
     name = plain.get("name") if isinstance(plain, dict) else None
@@ -137,8 +148,8 @@ def node_of(group: str, plain: Any) -> Any:
     except OmegaConfBaseException as error:
         key = str(error.full_key or "")
         if key and key.partition("[")[0].partition(".")[0] not in schema:
-            raise UsageError(unknown(f"{group}.{key}", [str(each) for each in schema])) from None
-        raise UsageError(misfit(error, f"{group}.")) from None
+            raise UsageError(unknown(f"{group}.{key}", [str(each) for each in schema], whole)) from None
+        raise UsageError(misfit(error, group)) from None
     except (ValueError, TypeError, AssertionError) as error:      # of the dataclass's own __post_init__
         raise UsageError(f"{group} {name}: {error}") from None
 

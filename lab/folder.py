@@ -7,7 +7,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 from . import checkpoint
 from .errors import DiskError, LabError, ResumeError, UsageError
 
-BELOW = ("*", "*/*", "*/*/*", "runs/*/*/*")       # where runs are, seen from a folder above them
+# where runs are, seen from a folder above them
+BELOW = ("*", "*/*", "*/*/*", "runs/*/*/*", "sweeps/*/*/*", "runs/sweeps/*/*/*")
 
 
 def slug(text: str) -> str:
@@ -51,18 +52,18 @@ def checked(name: str) -> Path:
     return path
 
 
-def make(path: Path) -> Path:
-    """Raises DiskError."""
+def make(path: Path, key: str = "hydra.run.dir") -> Path:
+    """Raises DiskError, which names the `key` for another folder."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise not_made(error, path) from error
+        raise not_made(error, path, key) from error
     return path
 
 
-def not_made(error: OSError, path: Path) -> DiskError:
-    return DiskError(f"{checkpoint.disk_error(error, path)}. Name another folder with hydra.run.dir=FOLDER, or start "
-                     "the run in another: without that it is written under runs/ there")
+def not_made(error: OSError, path: Path, key: str = "hydra.run.dir") -> DiskError:
+    return DiskError(f"{checkpoint.disk_error(error, path)}. Name another folder with {key}=FOLDER, or start the "
+                     "run in another: without that it is written under runs/ there")
 
 
 def going_on(path: Path) -> str:
@@ -110,16 +111,18 @@ def read_run(path: Path) -> dict[str, Any]:
         return run
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         text = error.strerror if isinstance(error, OSError) else error
-        why = "it does not exist" if not path.exists() else f"it has no readable run.json ({text})"
+        why = "it does not exist" if not os.path.exists(path) else f"it has no readable run.json ({text})"
         raise ResumeError(f"{path} is not a run folder: {why}. {near(path)}") from None
 
 
 def near(path: Path) -> str:
     """A sentence that names the run around `path`, or the newest one below it."""
-    around = next((each for each in path.absolute().parents if (each / "run.json").is_file()), None)
-    if around and path.exists():
+    around = next((each for each in path.absolute().parents if os.path.isfile(each / "run.json")), None)
+    below = list[Path]()
+    if around and os.path.exists(path):
         return f"It is part of the run {around}"
-    below = [file for where in BELOW for file in path.glob(f"{where}/run.json")]
+    with suppress(OSError):               # of a name that no system takes
+        below = [file for where in BELOW for file in path.glob(f"{where}/run.json")]
     if below:
         return f"The newest run below it is {max(below, key=lambda file: file.stat().st_mtime).parent}"
     return "A run is made by +agent=NAME under runs/"

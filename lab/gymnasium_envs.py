@@ -88,11 +88,13 @@ def refuse_unknown(cfg: Gym) -> None:
     if spec is None or spec.entry_point is None:
         return
     kind: Any = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
-    takes = inspect.signature(kind).parameters
-    if any(each.kind is each.VAR_KEYWORD for each in takes.values()):
+    try:
+        takes = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError):
         return
-    for name in cfg.options.keys() - takes.keys():
-        raise UsageError(f"{cfg.id} has no option {name!r}. {nearest(name, takes.keys() - {'render_mode'})}")
+    names = {each.name for each in takes if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
+    for name in cfg.options.keys() - names if not any(each.kind is each.VAR_KEYWORD for each in takes) else ():
+        raise UsageError(f"{cfg.id} has no option {name!r}. {nearest(name, names - {'render_mode'})}")
 
 
 def register_family(id: str) -> None:

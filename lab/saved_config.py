@@ -7,10 +7,12 @@ from typing import Any
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import MISSING
 
 from .compose import typed
 from .config import GROUPS, LabConfig, plain_of
-from .errors import ResumeError, UsageError, nearest
+from .errors import ResumeError, UsageError
+from .mistakes import unknown
 
 LARGEST = 100_000                 # bytes of a config that is worth reading
 FIXED = ("seed", "env.id", "env.game", "data.name")
@@ -89,13 +91,16 @@ def change(plain: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
     if parents in ([group] for group in GROUPS) and last == "name":
         return change(plain, parents[0], value)
+    if value == MISSING:
+        raise UsageError(f"{key}={value}: expected a value")
     node: Any = plain
-    for parent in parents:
-        node = node.get(parent) if isinstance(node, dict) else None
-    if not isinstance(node, dict) or (last not in node and parents != ["env", "options"]):
-        raise UsageError(f"unknown key {key!r}. {nearest(last, node if isinstance(node, dict) else plain)}")
-    if isinstance(node[last], dict) and not isinstance(value, dict):
-        raise UsageError(f"{key} holds several values; name one, such as {key}.{next(iter(node[last]), 'KEY')}=")
-    if key in FIXED and node[last] != value:
-        raise ResumeError(f"{key} is {node[last]!r} in this run and cannot become {value!r}; start a new one for that")
-    node[last] = value
+    for depth, part in enumerate([*parents, last], 1):
+        if not isinstance(node, dict) or (part not in node and parents != ["env", "options"]):
+            known = node if isinstance(node, dict) else {}
+            raise UsageError(unknown(".".join([*parents, last][:depth]), known, plain))
+        before, node = node, node.get(part)
+    if isinstance(node, dict) and not isinstance(value, dict):
+        raise UsageError(f"{key} holds several values; name one, such as {key}.{next(iter(node), 'KEY')}=")
+    if key in FIXED and node != value:
+        raise ResumeError(f"{key} is {node!r} in this run and cannot become {value!r}; start a new one for that")
+    before[last] = value

@@ -36,6 +36,7 @@ def test_flags_are_told_from_overrides(args, flags, overrides):
     ("--agent=dqn", "unknown option --agent=dqn; overrides are written KEY=VALUE"), ("-x", "unknown option -x"),
     ("--config-path=evil", "unknown option"), ("-cn", "unknown option"),
     ("--experimental-rerun=run/config.pickle", "unknown option"),
+    ("a='???'", "expected a value"),
     ("dqn", "'dqn' is neither a command nor KEY=VALUE"), ("~agent", "'~agent' is neither")])
 def test_what_cannot_be_read_is_refused(arg, text):
     with pytest.raises(UsageError, match=text):
@@ -63,7 +64,8 @@ def test_the_same_twice_is_fine():
     (["+agent=p,q"], [["+agent=p"], ["+agent=q"]]),
     (["a=1,2", "b=3,4"], [["a=1", "b=3"], ["a=1", "b=4"], ["a=2", "b=3"], ["a=2", "b=4"]]),
     (["a=[1,2]"], [["a=[1,2]"]]),
-    (["a=range(1,4)", "b=1"], [["b=1"]]), (["hydra.sweep.dir=x,y", "a=1"], [["a=1"]])])
+    (["a=range(1,4)", "b=1"], [["b=1"]]), (["a=glob(*)", "b=1"], [["b=1"]]),
+    (["hydra.sweep.dir=x,y", "a=1"], [["a=1"]])])
 def test_the_jobs_of_a_sweep(overrides, jobs):
     assert list(argv.expanded(overrides)) == jobs
 

@@ -54,10 +54,21 @@ def test_check_env_reads_options_as_training_does(argv, options):
 def test_check_env_takes_the_keys_of_an_environment_without_options():
     assert check_env.config("Atari", ["env.game=breakout"]).game == "breakout"
     assert check_env.config("Atari", ["game=breakout"]).game == "breakout"
+    assert check_env.config("+env=Atari", ["++env.game=breakout"]).game == "breakout"
+
+
+def test_check_env_lets_the_environment_say_what_it_raised_where_there_is_no_signature(registered):
+    gym.register("LabUnreadable-v0", dict)
+    try:
+        with pytest.raises(UsageError, match=r"LabUnreadable-v0 .*cannot be made: The environment must inherit"):
+            check_env.main(["LabUnreadable-v0", "size=3"])
+    finally:
+        del gym.registry["LabUnreadable-v0"]
 
 
 @pytest.mark.parametrize("argv, text", [
     (["CartPol-v1"], "Did you mean 'CartPole-v1'"), (["os:Foo-v0"], "import the module"),
+    (["CartPole-v1", "vector.mode=native"], "came 'vector.mode'"), (["it's"], "is no name of an environment"),
     (["CartPole-v1", "x"], "came 'x'"), (["Atari", "env.gme=pong"], "unknown key 'env.gme'. Did you mean 'game'"),
     (["LunarLander-v3", "gravty=4"], "LunarLander-v3 has no option 'gravty'. Did you mean 'gravity'[?] Known: cont")])
 def test_check_env_refuses_a_bad_command(argv, text):

@@ -89,6 +89,13 @@ def test_a_sweep_makes_a_run_of_each(dqn, tmp_path):
         assert yaml.safe_load((run / "config.yaml").read_text())["seed"] == seed and list(run.glob("events.out.*"))
 
 
+@pytest.mark.parametrize("more", [[], ["hydra.sweep.dir=runs/more/${now:%H}"]])
+def test_a_sweep_that_cannot_be_written_is_told(dqn, tmp_path, more):
+    (tmp_path / "runs").write_text("a file")
+    code, _, err = dqn("-m", "seed=0,1", *more)
+    assert code == 5 and "Traceback" not in err and "hydra.sweep.dir=FOLDER" in err.splitlines()[-1]
+
+
 def test_a_sweep_with_one_bad_value_does_not_begin(dqn, tmp_path):
     code, _, err = dqn("-m", "seed=0,-1", "budget.updates=3")
     assert code == 2 and "seed is -1" in err and not list(tmp_path.iterdir())

@@ -3,6 +3,8 @@
 import itertools
 import math
 import os
+import platform
+import resource
 import shutil
 
 import pytest
@@ -219,6 +221,17 @@ def cores(monkeypatch):
 def test_auto_is_settled_by_the_size(size, precision, threads, cpu, cores):
     cpu.settle(size)
     assert (cpu.precision, cpu.threads, torch.get_num_threads()) == (precision, threads, threads)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="freed memory goes its own way here")
+def test_freed_memory_stays_with_the_process(cpu):
+    """A page that comes from the system anew is a fault; 40 MB are ten thousand of them."""
+    cpu.settle(1)
+    faults = list[int]()
+    for _ in range(20):
+        torch.ones(10_000_000)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    assert faults[-1] - faults[9] < 1000
 
 
 @pytest.mark.parametrize("threads", [1, 2])

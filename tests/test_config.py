@@ -127,7 +127,7 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
 @pytest.mark.parametrize("args, text", [
     (["+agent=dqm"], "no agent is called 'dqm'. Did you mean 'dqn'? Known: "),
     ([], "no agent chosen; add +agent=NAME. Known: "),
-    (["+agent="], "no agent is called ''"), (["+agent=null"], "Config group override must be"),
+    (["+agent="], "no agent is called ''"), (["+agent=null"], "+agent=null: expected the name of a choice"),
     (["+agent=dqn", "env=Cartpol"], "no env is called 'Cartpol'. Did you mean 'CartPole'?"),
     ([*DQN, "model=mpl"], "no model is called 'mpl'. Did you mean 'mlp'?"),
     ([*DQN, "optimizer=adma"], "no optimizer is called 'adma'. Did you mean 'adam'?"),
@@ -153,6 +153,21 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
     ([*DQN, "hidden=[4]"], "Did you mean 'model.hidden'?"),
     (["+agent=sb3_dqn", "env=CartPole", "agent.discount=1"], "Did you mean 'agent.gamma'?"),
     (["+agent=sb3_dqn", "env=CartPole", "agent.lr=1"], "Did you mean 'agent.learning_rate'?"),
+    ([*DQN, "agent.lr=1", "agent.gamma=1"], "Did you mean 'optimizer.lr'?"),
+    ([*DQN, "++agent.gamma=1"], "Did you mean 'agent.discount'?"),
+    ([*DQN, "+gamma=1"], "Did you mean 'agent.discount'?"),
+    ([*DQN, "env.max_steps=5"], "Did you mean 'max_episode_steps'?"),
+    ([*DQN, "evaluate.steps=5"], "Did you mean 'max_steps'?"), ([*DQN, "log.steps=5"], "'log.steps'. Known: every"),
+    ([*DQN, "data.x=1"], "data.x: no data is chosen; where the agent needs one, choose it with data=NAME"),
+    (["+agent=q_learning", "env=FrozenLake", "optimizer.lr=1"], "optimizer.lr: no optimizer is chosen"),
+    ([*DQN, "model=null"], "model=null: expected the name of a choice"),
+    ([*DQN, "optimizer=5", "seed=1"], "optimizer=5: expected the name of a choice"),
+    ([*DQN, "budget=[1]"], "budget: expected a list where there is a list, and keys where there are keys"),
+    ([*DQN, "model.hidden.0=5"], "write the whole list"),
+    ([*DQN, "model.hidden=[null]"], "model.hidden[0]=null: expected a value, not null"),
+    ([*DQN, "log.sinks=[null]"], "sink has no name"),
+    ([*DQN, "agent.discount='value not in range'"], "agent.discount=value not in range: expected a number"),
+    ([*DQN, "seed=1,2"], "several values are a sweep, with -m"), ([*DQN, "+budget.steps=1"], "Write it without +"),
     ([*DQN, "agent.batch_size=abc"], "agent.batch_size=abc: expected a whole number"),
     ([*DQN, "agent.batch_size={a: 1}"], "agent.batch_size={'a': 1}: expected a whole number"),
     ([*DQN, "agent.double=maybe"], "agent.double=maybe: expected true or false"),
@@ -236,6 +251,9 @@ def test_a_resume_keeps_what_was_settled(saved):
     ("+agent=sarsa", ResumeError, "belongs to agent 'dqn', not 'sarsa'"),
     ("model=cnn", ResumeError, "belongs to model 'auto'"),
     ("env=gym", None, ""), ("budget.stepz=1", UsageError, "unknown key 'budget.stepz'. Did you mean 'steps'?"),
+    ("agent.gamma=1", UsageError, "Did you mean 'agent.discount'?"), ("lr=1", UsageError, "mean 'optimizer.lr'?"),
+    ("env.option.x=1", UsageError, "unknown key 'env.option'. Did you mean 'options'?"),
+    ("budget.steps.x=1", UsageError, "unknown key 'budget.steps.x'"), ("seed=???", UsageError, "expected a value"),
     ("bugdet=1", UsageError, "Did you mean 'budget'?"), ("budget.steps=x", UsageError, "=x: expected a whole number"),
     ("budget.steps=-1", UsageError, "budget.steps is -1"), ("budget.steps=[1", UsageError, "no viable alternative")])
 def test_what_a_resume_may_change(override, kind, text, saved):
@@ -245,6 +263,10 @@ def test_what_a_resume_may_change(override, kind, text, saved):
     with pytest.raises(kind) as error:
         changed(saved, [override])
     assert text in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_resume_may_give_an_environment_a_new_option(saved):
+    assert changed(saved, ["env.options.sutton_barto_reward=true"]).env.options == {"sutton_barto_reward": True}
 
 
 def test_every_key_of_the_root_is_documented_by_type():

@@ -63,12 +63,12 @@ def atari() -> Any:
     """On the lab's own game: one stack of four pictures, so that both sides see the same and pay the same for it."""
     from stable_baselines3 import DQN
 
-    from lab.assembly import assemble
     from lab.compose import composed
+    from lab.compute import Compute
     from lab.world import World
 
     cfg = composed(LAB["atari"])
-    env = World(cfg, assemble(cfg).compute).make_env()
+    env = World(cfg, Compute(cfg.compute)).make_env()
     return DQN("CnnPolicy", env, learning_rate=1e-4, buffer_size=20_000, learning_starts=1_000, batch_size=32,
                train_freq=4, gradient_steps=1, target_update_interval=1_000, exploration_fraction=0.1, seed=SEED,
                device="cpu")
@@ -78,8 +78,8 @@ MODELS: dict[str, Callable[[], Any]] = {"dqn": dqn, "ppo": ppo, "atari": atari}
 
 
 def sb3(task: str, steps: int) -> dict[str, Any]:
+    common.one_thread()
     model = MODELS[task]()
-    common.one_thread()           # after it: the lab, which makes its game, sets the threads of a large network
     warming = common.timed(lambda: model.learn(WARM[task]))
     before = model.num_timesteps
     took = common.timed(lambda: model.learn(steps, reset_num_timesteps=False))

@@ -13,7 +13,8 @@ def main(argv: list[str]) -> int:
     """Runs every check of lab.testing and prints a line for each; exit code 1 where one failed."""
     parser = Parser("check", __doc__.partition(": ")[2])
     parser.add_argument("agent")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as env=FrozenLake; else a tiny world")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE",
+                        help="such as env=FrozenLake; else a tiny world")
     given = parser.parse_args(argv)
     agent = given.agent
     make, failed = maker(agent, *given.overrides), 0

@@ -1,5 +1,6 @@
 """`lab check-env ENV [KEY=VALUE ...]`: how exactly an environment can be resumed in mid-episode, found by trying."""
 
+import re
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from ..argv import repaired
 from ..compose import choice, resolved
 from ..env_state import Tier, trials
 from ..env_walk import Env, Seen, odd, play, sampler
-from ..errors import EnvError, UsageError
+from ..errors import EnvError, UsageError, nearest
 from ..help import groups
 from ..host import host
 from ..state import frozen_rng
@@ -27,7 +28,7 @@ def main(argv: list[str]) -> int:
     """
     parser = Parser("check-env", __doc__.partition(": ")[2])
     parser.add_argument("env", help="a choice of env=, such as CartPole, or the id of a registered one")
-    parser.add_argument("options", nargs="*", metavar="KEY=VALUE",
+    parser.add_argument("options", nargs="*", default=[], metavar="KEY=VALUE",
                         help="env.KEY=VALUE as in training, or NAME=VALUE for an argument of the environment")
     args = parser.parse_args(argv)
     cfg = config(args.env, args.options)
@@ -46,11 +47,15 @@ def main(argv: list[str]) -> int:
 
 def config(name: str, options: Sequence[str]) -> Any:
     """The env group of a training with `name`, and with `options` in the syntax of its command line."""
+    name, options = name.lstrip("+"), [option.lstrip("+") for option in options]
     if name.startswith("env."):
         name, options = "gym", [name, *options]
-    if bad := [option for option in options if not option.partition("=")[1]]:
-        raise UsageError(f"expected KEY=VALUE after the environment, came {bad[0]!r}")
+    for key, equals, _ in [option.partition("=") for option in options]:
+        if not equals or "." in key.removeprefix("env.options.").removeprefix("env."):
+            raise UsageError(f"expected env.KEY=VALUE, or NAME=VALUE for an option, after the name; came {key!r}")
     name = name.removeprefix("env=")
+    if not re.fullmatch(r"[\w:./-]+", name):
+        raise UsageError(f"{name!r} is no name of an environment. {nearest(name, groups()['env'])}")
     chosen = [f"env={name}"] if name in groups()["env"] else ["env=gym", f"env.id={name}"]
     own = "env.options." if "options" in resolved(chosen, "env") else "env."
     given = [option if option.startswith("env.") else f"{own}{option}" for option in options]

@@ -1,5 +1,6 @@
 """What `eval` and `play` share: a trained agent from a run folder, without touching the folder."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ def parser(name: str, about: str) -> Parser:
     made = Parser(name, about)
     made.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
     made.add_argument("--seed", type=int, default=1_000_000, help="of the episodes; another seed, other episodes")
-    made.add_argument("changes", nargs="*", metavar="KEY=VALUE",
+    made.add_argument("changes", nargs="*", default=[], metavar="KEY=VALUE",
                       help="values to change, such as env.options.is_slippery=false")
     return made
 
@@ -28,7 +29,7 @@ def trained(path: Path, seed: int, changes: list[str]) -> tuple[LabConfig, Assem
 
     Raises ResumeError where there is no run or no intact checkpoint, UsageError where it has no policy.
     """
-    chosen = path if (path / "manifest.json").is_file() else None
+    chosen = path if os.path.isfile(path / "manifest.json") else None
     run = path.resolve().parent.parent if chosen else path
     read_run(run)
     cfg = changed(load_config(run), changes)

@@ -55,8 +55,8 @@ class Replayed(Learning):
         within("agent.batch_size", self.batch_size, 1, 1_000_000)
         within("agent.buffer_size", self.buffer_size, 1, 10**9)
         if self.buffer_size < (least := max(self.batch_size, self.num_envs * (self.n_steps + 1))):
-            raise UsageError(f"agent.buffer_size is {self.buffer_size:,}; expected at least {least:,}: one "
-                             "agent.batch_size, and for each of agent.num_envs one row more than agent.n_steps")
+            raise UsageError(f"agent.buffer_size is {self.buffer_size:,}; expected at least {least:,}: "
+                             "agent.batch_size, or agent.num_envs * (agent.n_steps + 1), whichever is more")
         within("agent.warmup", self.warmup, 1, 10**12)
         within("agent.train_every", self.train_every, 1, 1_000_000)
         within("agent.gradient_steps", self.gradient_steps, 1, 100_000)

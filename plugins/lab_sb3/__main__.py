@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import folder, screen
-from lab.argv import key, split
+from lab.argv import key, split, take
 from lab.assembly import Assembled, assemble
 from lab.checkpoint import disk_error
 from lab.commands.runs import trained
@@ -42,6 +42,7 @@ def bring(path: Path, overrides: list[str]) -> int:
     from .zip_values import found
     from .zips import agent_of, fill, read_data
 
+    place, overrides = take(overrides, "hydra.run.dir")
     data = read_data(path)
     agent, given = agent_of(path, data), {key(each) for each in overrides}
     if "env" not in given:
@@ -55,7 +56,7 @@ def bring(path: Path, overrides: list[str]) -> int:
     cfg.agent.policy_kwargs = {**seen.policy_kwargs, **cfg.agent.policy_kwargs}
     made = assemble(cfg)
     fill(model_of(made).policy, path, data)
-    run = folder.create(None, world_name(cfg), agent, cfg.seed)
+    run = folder.create(place, world_name(cfg), agent, cfg.seed)
     with RunFolder(run, agent, cfg.checkpoint.keep) as record:
         sitting = Sitting(made, record, unread(path, seen.unread, cfg.agent))
         sitting.budget = Budget(seconds=1e-9)                 # nothing is trained: evaluated, filmed and saved
