@@ -96,8 +96,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         return of_override(text, overrides) or wrong
     key, (group, *_) = str(cause.full_key), str(cause.full_key).split(".")
     plain = chosen(overrides)
-    if group in GROUPS and not plain.get(group):
-        return f"{key}: no {group} is chosen; where the agent needs one, choose it with {group}=NAME"
+    if plain and group in GROUPS and not plain.get(group):
+        return f"{key}: no {group} is chosen here; {group}=NAME chooses one"
     if not is_dataclass(kind := cause.object_type):
         return f"unknown key {key!r}: {text}{f'; to add it, write +{key}=...' if 'struct' in text else ''}"
     return unknown(key, [each.name for each in fields(kind)], plain)

@@ -118,9 +118,9 @@ def read_run(path: Path) -> dict[str, Any]:
 def near(path: Path) -> str:
     """A sentence that names the run around `path`, or the newest one below it."""
     around = next((each for each in path.absolute().parents if os.path.isfile(each / "run.json")), None)
-    below = list[Path]()
     if around and os.path.exists(path):
         return f"It is part of the run {around}"
+    below = list[Path]()
     with suppress(OSError):               # of a name that no system takes
         below = [file for where in BELOW for file in path.glob(f"{where}/run.json")]
     if below:

@@ -92,8 +92,10 @@ def refuse_unknown(cfg: Gym) -> None:
         takes = inspect.signature(kind).parameters.values()
     except (TypeError, ValueError):
         return
+    if any(each.kind is each.VAR_KEYWORD for each in takes):
+        return
     names = {each.name for each in takes if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
-    for name in cfg.options.keys() - names if not any(each.kind is each.VAR_KEYWORD for each in takes) else ():
+    for name in cfg.options.keys() - names:
         raise UsageError(f"{cfg.id} has no option {name!r}. {nearest(name, names - {'render_mode'})}")
 
 

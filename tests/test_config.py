@@ -158,7 +158,7 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
     ([*DQN, "+gamma=1"], "Did you mean 'agent.discount'?"),
     ([*DQN, "env.max_steps=5"], "Did you mean 'max_episode_steps'?"),
     ([*DQN, "evaluate.steps=5"], "Did you mean 'max_steps'?"), ([*DQN, "log.steps=5"], "'log.steps'. Known: every"),
-    ([*DQN, "data.x=1"], "data.x: no data is chosen; where the agent needs one, choose it with data=NAME"),
+    ([*DQN, "data.x=1"], "data.x: no data is chosen here; data=NAME chooses one"),
     (["+agent=q_learning", "env=FrozenLake", "optimizer.lr=1"], "optimizer.lr: no optimizer is chosen"),
     ([*DQN, "model=null"], "model=null: expected the name of a choice"),
     ([*DQN, "optimizer=5", "seed=1"], "optimizer=5: expected the name of a choice"),
