@@ -30,14 +30,16 @@ class OneHot(nn.Module):
 
 
 class Scale(nn.Module):
-    """Integers or booleans as floats, divided by `largest`."""
+    """Integers or booleans as floats, divided by `largest`; under autocast in its type, as the next layer would."""
 
     def __init__(self, largest: int):
         super().__init__()
         self.largest = largest
 
     def forward(self, obs: Tensor) -> Tensor:
-        return obs.float().div_(self.largest)
+        kind = obs.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+        return obs.to(dtype).div_(self.largest)
 
 
 def reading(space: Space[object]) -> tuple[list[nn.Module], tuple[int, ...]]:
