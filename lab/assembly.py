@@ -9,6 +9,7 @@ from . import signals
 from .compute import Compute
 from .config import LabConfig
 from .contract import Experiment
+from .devices import keep_memory
 from .errors import LabError, UsageError
 from .host import host
 from .modules import count_parameters, modules
@@ -41,6 +42,7 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     for sink in cfg.log.sinks:
         host().load("sink", sink.name)
     compute.settle(count_parameters(experiment.learner))
+    keep_memory()
     unused(cfg, world)
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import ComputeConfig
-from .devices import choose_device, gpu, has_bf16, keep_memory, use_threads
+from .devices import choose_device, gpu, has_bf16, use_threads
 from .errors import UsageError
 from .nn import dense_layers
 
@@ -56,7 +56,6 @@ class Compute:
         if self.threads == 0:
             self.threads = (os.cpu_count() or 1) if parameters >= LARGE else 1
         use_threads(self.threads)
-        keep_memory()
         torch.set_flush_denormal(True)        # the decayed moments of idle weights would slow Adam tenfold on a CPU
 
     def seed_for(self, name: str) -> int:

@@ -12,7 +12,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
-from lab import builtin, compute, optimizers, schedules
+from lab import builtin, compute, devices, optimizers, schedules
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.errors import UsageError
@@ -224,9 +224,9 @@ def test_auto_is_settled_by_the_size(size, precision, threads, cpu, cores):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="freed memory goes its own way here")
-def test_freed_memory_stays_with_the_process(cpu):
+def test_freed_memory_stays_with_the_process():
     """A page that comes from the system anew is a fault; 40 MB are ten thousand of them."""
-    cpu.settle(1)
+    devices.keep_memory()
     faults = list[int]()
     for _ in range(20):
         torch.ones(10_000_000)

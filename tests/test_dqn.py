@@ -135,7 +135,7 @@ def test_without_exploration_it_is_greedy_and_each_copy_has_a_coin_of_its_own():
     (["env=CartPole", "agent.buffer_size=1e9", "agent.batch_size=64"],
      "agent.buffer_size=1,000,000,000 of 36 bytes each take"),
     (["env=CartPole", "agent.num_envs=8", "agent.buffer_size=64", "agent.batch_size=2", "agent.n_steps=9"],
-     "need at least 80")])
+     "expected at least 80")])
 def test_what_cannot_work_is_refused(overrides, text, monkeypatch):
     monkeypatch.setattr("lab.world.room", lambda device: 10**9)
     overrides = [each.replace("1e9", "1000000000") for each in overrides]

@@ -213,7 +213,7 @@ def test_continuous_actions_are_refused(agent):
     ("rainbow", ["agent.v_min=9", "agent.v_max=-9"], "expected v_min below v_max"),
     ("c51", ["agent.atoms=1"], "agent.atoms is 1"),
     ("c51", ["agent.v_min=100_000_000", "agent.v_max=100_000_001"], "too near to each other for numbers of 32 bits"),
-    ("dqn", ["agent.n_steps=50", "agent.buffer_size=50", "agent.batch_size=8"], "need at least 51"),
+    ("dqn", ["agent.n_steps=50", "agent.buffer_size=50", "agent.batch_size=8"], "expected at least 51"),
     ("r2d2", ["agent.buffer_size=30", "agent.batch_size=8"], "sequences of 35 steps .* need at least 36"),
     ("munchausen_dqn", ["agent.double=true"], "agent.double=true and agent.munchausen above 0 exclude each other"),
     ("pqn", ["agent.batch_size=100000"], "agent.batch_size is 100000"),
