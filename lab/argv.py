@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from .errors import UsageError
+from .errors import UsageError, first_line
 
 FLAGS = {"-m", "--multirun", "-h", "--help", "--hydra-help", "--resolve", "--version", "--cfg", "-c",
          "--info", "-i", "-sc", "--shell-completion", "--package", "-p", "--config-dir", "-cd"}
@@ -64,7 +64,7 @@ def expanded(overrides: list[str]) -> Iterator[list[str]]:
                    if each.is_choice_sweep() else [str(each.input_line)] for each in parsed
                    if each not in globs and (each.is_choice_sweep() or not each.is_sweep_override())]
     except HydraException as error:
-        raise UsageError(" ".join(str(error).split("\n")[0].split())) from None
+        raise UsageError(first_line(error)) from None
     yield from itertools.islice(map(list, itertools.product(*choices)), TRIED)
 
 

@@ -17,9 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from . import argv
 from .config import GROUPS, LabConfig
-from .errors import UsageError, nearest
+from .errors import UsageError, first_line, nearest
 from .host import core_folder, host
-from .mistakes import first_line, misfit, of_key, of_override, unknown
+from .mistakes import misfit, of_key, of_override, unknown
 from .tuned import marked, refuse_unknown, tuned, tuned_keys, usual_steps
 
 HYDRA = "1.3"                     # the version of Hydra's behaviour that the lab asks for

@@ -56,6 +56,10 @@ def making(what: str) -> Iterator[None]:
         raise UsageError(f"{what} cannot be made: {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
+def first_line(error: BaseException) -> str:
+    return " ".join(str(error).split("\n")[0].split())
+
+
 def nearest(name: str, known: Iterable[str], meant: str = "") -> str:
     """A clause for error messages: what was `meant`, else the nearest right name, if any is near, then all of them."""
     names = sorted(known)

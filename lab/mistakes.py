@@ -10,7 +10,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from .argv import key as key_of
 from .config import GROUPS
-from .errors import nearest
+from .errors import first_line, nearest
 
 # what OmegaConf says of a value -> what was expected
 EXPECTED = {
@@ -33,10 +33,6 @@ ELSEWHERE = {
     "hidden": ("model.hidden",), "activation": ("model.activation",), "steps": ("budget.steps",), "seed": ("seed",),
     "weight_decay": ("optimizer.weight_decay",)}
 NAMELESS = re.compile(r"null|true|false|[-+.\d]*", re.IGNORECASE)
-
-
-def first_line(error: BaseException) -> str:
-    return " ".join(str(error).split("\n")[0].split())
 
 
 def misfit(error: OmegaConfBaseException, place: str = "") -> str:

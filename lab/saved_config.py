@@ -11,7 +11,7 @@ from omegaconf import MISSING
 
 from .compose import typed
 from .config import GROUPS, LabConfig, plain_of
-from .errors import ResumeError, UsageError
+from .errors import ResumeError, UsageError, first_line
 from .mistakes import unknown
 
 LARGEST = 100_000                 # bytes of a config that is worth reading
@@ -74,7 +74,7 @@ def changed(cfg: LabConfig, overrides: Sequence[str]) -> LabConfig:
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
-        raise UsageError(" ".join(str(error).split("\n")[0].split())) from None
+        raise UsageError(first_line(error)) from None
     for each in parsed:
         if each.is_sweep_override():
             raise UsageError(f"{each.input_line}: a run goes on with one value for each key, not with several")
