@@ -91,7 +91,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     """Hydra's and OmegaConf's errors in one line, with the nearest right key where a key is wrong."""
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     text = first_line(cause)
-    if not (of_key(cause) and isinstance(cause, OmegaConfBaseException)):
+    if not of_key(cause):
         wrong = misfit(cause) if isinstance(cause, OmegaConfBaseException) else text
         return of_override(text, overrides) or wrong
     key, (group, *_) = str(cause.full_key), str(cause.full_key).split(".")

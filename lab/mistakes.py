@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeGuard
 
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -52,7 +52,7 @@ def spelled(value: Any) -> str:
     return {"None": "null", "True": "true", "False": "false"}.get(str(value), str(value))
 
 
-def of_key(error: BaseException) -> bool:
+def of_key(error: BaseException) -> TypeGuard[OmegaConfBaseException]:
     """Whether it is about a key that there is not."""
     return isinstance(error, ConfigKeyError | ConfigAttributeError) and bool(error.full_key)
 
