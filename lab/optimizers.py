@@ -37,6 +37,18 @@ def sgd(cfg: SGD, parameters: Parameters, fused: bool) -> Optimizer:
     return optimizer
 
 
+def laid_out(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """What was saved, each tensor in memory as its parameter is: a fused step takes the numbers as they lie."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    back = {i: {name: torch.empty_like(p, dtype=value.dtype).copy_(value) if is_like(value, p) else value
+                for name, value in state["state"][i].items()} for i, p in enumerate(parameters) if i in state["state"]}
+    return {**state, "state": back}
+
+
+def is_like(value: Any, p: Tensor) -> bool:
+    return isinstance(value, Tensor) and value.shape == p.shape
+
+
 def overridable(optimizer: Optimizer) -> Optimizer:
     """A resume with another rate, decay or momentum takes it; torch by itself would put back the one that was saved."""
     given = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
@@ -47,6 +59,7 @@ def overridable(optimizer: Optimizer) -> Optimizer:
                 group.update(now, given=repr(now))
 
     compare(optimizer)
+    optimizer.register_load_state_dict_pre_hook(laid_out)
     optimizer.register_load_state_dict_post_hook(compare)
     return optimizer
 
