@@ -1,5 +1,6 @@
 """From a config to everything that it names, built and fitting together."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,8 @@ from .runner import Budget
 from .state import seed_globals
 from .video import Video
 from .world import World
+
+EPOCH = 1_000                     # examples that are taken for one where a stream has no epochs
 
 
 @dataclass
@@ -38,7 +41,7 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     compute = Compute(cfg.compute, cfg.seed)
     world = kind(cfg, compute)
     experiment = built(cfg, world)
-    budget_of(cfg, experiment)
+    settle_periods(cfg, budget_of(cfg, experiment).steps, experiment.stream.epoch_length)
     for sink in cfg.log.sinks:
         host().load("sink", sink.name)
     compute.settle(count_parameters(experiment.learner))
@@ -95,6 +98,15 @@ def built(cfg: LabConfig, world: World) -> Experiment:
 def weights(learner: object) -> Mapping[str, torch.Tensor]:
     return {f"weights/{name}.{key}": p for name, module in modules(learner).items()
             for key, p in module.named_parameters()}
+
+
+def settle_periods(cfg: LabConfig, steps: float, epoch: int | None) -> None:
+    """Fill those that were left to the lab: evaluated after every epoch, but 50 times at most."""
+    epoch = epoch or EPOCH
+    total = int(steps) if steps != float("inf") else 100 * epoch
+    cfg.log.every = cfg.log.every or max(total // 100, 1)
+    cfg.evaluate.every = cfg.evaluate.every or max(math.ceil(total / 50 / epoch), 1) * epoch
+    cfg.checkpoint.every = cfg.checkpoint.every or max(total // 10, 1)
 
 
 def budget_of(cfg: LabConfig, experiment: Experiment) -> Budget:

@@ -155,9 +155,14 @@ def node_of(group: str, plain: Any, whole: Mapping[str, Any] | None = None) -> A
 
 
 def settled(cfg: LabConfig) -> LabConfig:
-    """Fill the periods that were left to the lab: absolute numbers from here on, so that a resume keeps them."""
+    """Fill the periods that were left to the lab: absolute numbers from here on, so that a resume keeps them.
+
+    How many examples an epoch has is known when the data is there: `lab.assembly` fills them then.
+    """
     if not any(vars(cfg.budget).values()):
         raise UsageError("no budget: say how long to train with budget.steps=, .epochs=, .updates= or .minutes=")
+    if cfg.data is not None:
+        return cfg
     base = cfg.budget.steps or usual_steps(cfg) or 100_000
     cfg.log.every = cfg.log.every or max(base // 100, 1)
     cfg.evaluate.every = cfg.evaluate.every or max(base // 10, 1)

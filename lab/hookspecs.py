@@ -49,6 +49,8 @@ class Model(Entry):
 
     Role "net" maps [B, *shape] to [B, outputs]: build(config, shape, outputs). Where `outputs` is None it maps to the
     features [B, F] that stand before its last layer, for agents that put heads of their own there.
+    Role "sequence" maps [B, T, F] and the lengths [B], or None where all have T, to [B, outputs]:
+    build(config, (T, F), outputs), with features as above.
     """
 
     group: ClassVar[str] = "model"
@@ -73,7 +75,7 @@ class Env(Entry):
 
 @dataclass(frozen=True)
 class Dataset(Entry):
-    """build(config) -> the named splits of a dataset"""
+    """build(config) -> lab.data.dataset.Dataset, as it is in the files; the lab splits and prepares it"""
 
     group: ClassVar[str] = "data"
 

@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from . import __version__, hookspecs
 from .builtin import OptimizerConfig
 from .config import LabConfig
+from .data.config import DataConfig
 from .errors import nearest
 from .hookspecs import Agent, Dataset, Entry, Env, Model, Optimizer, Sink
 
@@ -138,6 +139,9 @@ def check_entry(entry: Entry) -> None:
     if isinstance(entry, Optimizer) and not issubclass(entry.config, OptimizerConfig):
         raise PluginError(f"{label}: {entry.config.__name__} must be a subclass of lab.builtin.OptimizerConfig, which "
                           "has the learning rate and its schedule")
+    if isinstance(entry, Dataset) and not issubclass(entry.config, DataConfig):
+        raise PluginError(f"{label}: {entry.config.__name__} must be a subclass of lab.data.config.DataConfig, which "
+                          "says how a dataset is split and prepared")
     if isinstance(entry, Agent):
         check_agent(entry, label)
 

@@ -27,10 +27,9 @@ def marked(node: DictConfig, prefix: str, keys: Iterable[str]) -> DictConfig:
 
 def tuned(key: str, *, _root_: DictConfig) -> Any:
     """What the chosen agent says of `key` for the chosen env or data; else the default of its dataclass."""
-    others = [OmegaConf.select(_root_, f"budget.{other}") for other in ("epochs", "updates", "minutes")]
-    if key == "budget.steps" and any(others):
-        return None
     entries, (group, _, name) = host().entries, key.partition(".")
+    if group == "budget" and any(given(_root_.budget, other) for other in _root_.budget if other != name):
+        return None                       # whoever names another bound means that one
     table = getattr(entries.get(("agent", OmegaConf.select(_root_, "agent.name"))), "tuned", {})
     for row in rows(table, *(OmegaConf.select(_root_, place) for place in ("env.id", "env.name", "data.name"))):
         if key in row:
@@ -38,6 +37,11 @@ def tuned(key: str, *, _root_: DictConfig) -> Any:
     if group in GROUPS:
         return OmegaConf.select(OmegaConf.structured(entries[group, _root_[group].name].config), name)
     return OmegaConf.select(OmegaConf.structured(LabConfig), key)
+
+
+def given(node: DictConfig, name: str) -> bool:
+    """Whether a value stands there that is not left to `tuned`."""
+    return not OmegaConf.is_interpolation(node, name) and bool(node[name])
 
 
 def rows(table: Mapping[str, Mapping[str, Any]], *names: Any) -> list[Mapping[str, Any]]:

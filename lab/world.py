@@ -16,6 +16,7 @@ from .asynchronous import AsyncEnvs
 from .compute import Compute
 from .config import LabConfig
 from .contract import Policy, acting
+from .data.loaded import Data, loaded
 from .devices import room
 from .env_state import Tier, probe
 from .env_walk import sampler
@@ -127,15 +128,22 @@ class World:
         return EpisodeReturn(self.make_env, self.seen(policy), evaluate.episodes, self.compute, evaluate.max_steps)
 
     @cached_property
-    def data(self) -> Any:
-        """The dataset. Raises UsageError where none was chosen."""
-        if self.cfg.data is None:
-            raise UsageError(f"{self.cfg.agent.name} learns from a dataset: add data=NAME")
-        return host().load("data", self.cfg.data.name)(self.cfg.data)
+    def data(self) -> Data:
+        """The dataset, split and checked. Raises UsageError where none was chosen, and for what is wrong with it."""
+        cfg = self.cfg.data
+        if cfg is None:
+            raise UsageError(f"{self.cfg.agent.name} learns from a dataset: add data=NAME, such as data=digits")
+        with making(f"data={cfg.name}"):
+            dataset = host().load("data", cfg.name)(cfg)
+        return loaded(cfg, dataset, self.compute)
+
+    def models(self, role: str) -> list[str]:
+        """The names of those that have this role."""
+        return [entry.name for entry in host().entries.values() if getattr(entry, "role", None) == role]
 
     def model(self, *arguments: Any, role: str = "net") -> nn.Module:
         """The chosen network, made for its role. Raises UsageError where none was chosen or it has another role."""
-        cfg, fit = self.cfg.model, [e.name for e in host().entries.values() if getattr(e, "role", None) == role]
+        cfg, fit = self.cfg.model, self.models(role)
         if cfg is None or cfg.name not in fit:
             came = getattr(cfg, "name", "none")
             raise UsageError(f"{self.cfg.agent.name} needs a model of role {role!r}, came {came}; add model=NAME, "

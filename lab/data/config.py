@@ -1,0 +1,63 @@
+"""What every dataset's config has. Light: the command line reads this file before torch is imported."""
+
+from dataclasses import dataclass, field
+
+from ..errors import UsageError, one_of, within
+
+PREPARED = ("auto", "none", "standardize", "minmax")
+IMPUTED = ("none", "mean", "median", "zero")
+UNSEEN = ("error", "other")
+
+
+@dataclass
+class Augment:
+    """Random changes of the training examples, in this order; a function of the seed, the epoch and the example."""
+
+    flip: bool = False            # pictures: left and right change places, one time in two
+    crop: int = 0                 # pictures: moved by up to so many pixels each way, black comes in (He et al. 2016)
+    cutout: int = 0               # pictures: a square of this side is black (DeVries & Taylor 2017); 0: none
+    mixup: float = 0.0            # alpha of the share of another example and its target (Zhang et al. 2018); 0: none
+
+    def __post_init__(self) -> None:
+        within("data.augment.crop", self.crop, 0, 1000)
+        within("data.augment.cutout", self.cutout, 0, 10_000)
+        within("data.augment.mixup", self.mixup, 0, 100)
+
+
+@dataclass
+class DataConfig:
+    """Shares are of the examples that a dataset does not split by itself."""
+
+    name: str = ""
+    test: float = 0.2             # share for the last judgement, where the dataset brings no test split
+    valid: float = 0.1            # share for evaluation while training, of what is not for the test
+    split_seed: int = 0           # of the split, which is the same for every seed of a run
+    stratify: bool = True         # every class has its share in every split
+    prepare: str = "auto"         # none; standardize: mean 0, deviation 1; minmax: 0 to 1; auto: standardize
+    impute: str = "none"          # numbers that are missing: none refuses them; mean, median, zero
+    unseen: str = "error"         # a category that the training split has not: error; other: it sets no indicator
+    augment: Augment = field(default_factory=Augment)
+    workers: int = 0              # processes that read ahead, where the examples are too many for memory
+    memory: float = 0.25          # share of the free memory up to which all examples are held there; 0: never
+
+    def __post_init__(self) -> None:
+        within("data.test", self.test, 0, 0.95)
+        within("data.valid", self.valid, 0, 0.95)
+        within("data.split_seed", self.split_seed, 0, 2**32 - 1)
+        within("data.workers", self.workers, 0, 1024)
+        within("data.memory", self.memory, 0, 1)
+        one_of("data.prepare", self.prepare, PREPARED)
+        one_of("data.impute", self.impute, IMPUTED)
+        one_of("data.unseen", self.unseen, UNSEEN)
+
+
+@dataclass
+class Located(DataConfig):
+    """A dataset in the user's own files."""
+
+    path: str = ""                # of the file or folder
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.path:
+            raise UsageError("data.path is missing: name the file or the folder that holds the data")

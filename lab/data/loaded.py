@@ -1,0 +1,128 @@
+"""A dataset as agents use it: checked, split, and with its preparation fitted."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..compute import Compute
+from ..contract import Batch
+from ..errors import UsageError
+from .augment import Augmented
+from .checks import checked
+from .config import DataConfig
+from .dataset import About, Dataset, Held, Split
+from .prepare import Front, fitted
+from .shuffled import Shuffled
+from .splits import split_rows
+
+LOOK = 1024                       # examples that are looked at together where nothing is learned
+
+
+@dataclass(frozen=True)
+class Data:
+    cfg: DataConfig
+    about: About
+    splits: Mapping[str, Split]               # "train"; "valid" and "test" where there are any
+    compute: Compute
+    said: tuple[str, ...] = ()
+
+    def stream(self, batch_size: int) -> Shuffled:
+        """Shuffled batches of the training split, changed as data.augment says."""
+        train, workers = self.splits["train"], self.cfg.workers
+        augmented = Augmented(self.cfg.augment, self.about, len(train), self.compute)
+        return Shuffled(train, batch_size, self.compute, augmented, workers, (*self.said, self.sizes()))
+
+    def batches(self, name: str, size: int = LOOK) -> Iterator[Batch]:
+        """All examples of a split in their order, as they are."""
+        split = self.splits[name]
+        return split.batches(torch.split(torch.arange(len(split)), size), self.compute.device, self.cfg.workers)
+
+    @cached_property
+    def front(self) -> tuple[Front, tuple[int, ...]]:
+        """What stands before a network, fitted on the training split, and the shape that the network sees."""
+        return fitted(self.about, self.cfg, partial(self.batches, "train"))
+
+    @property
+    def judged(self) -> str:
+        """The split for evaluation while training."""
+        return next(name for name in ("valid", "test", "train") if name in self.splits)
+
+    def class_counts(self) -> Tensor:
+        """Of the training split: [K]."""
+        y = self.splits["train"].y
+        assert y is not None
+        return torch.bincount(y, minlength=len(self.about.classes))
+
+    def sizes(self) -> str:
+        found = ", ".join(f"{len(split):,} for {name}" for name, split in self.splits.items())
+        return f"{self.cfg.name}: {found} examples; {described(self.about)}"
+
+
+def described(about: About) -> str:
+    shape = " x ".join(map(str, about.shape))
+    said = f"{about.kind} of {shape}" + (" or shorter" if about.ragged else "")
+    if about.classes:
+        return f"{said}, {len(about.classes)} classes"
+    return f"{said}, {len(about.targets)} numbers to predict" if about.targets else said
+
+
+def loaded(cfg: DataConfig, dataset: Dataset, compute: Compute) -> Data:
+    """Raises UsageError for data that nothing can be learned from, with the place."""
+    checked(dataset, cfg)
+    parts = {name: split for name, split in parted(cfg, dataset).items() if len(split)}
+    missing_class(dataset.about, parts["train"])
+    about, splits = seen_categories(dataset.about, parts, cfg.unseen)
+    return Data(cfg, about, splits, compute, dataset.notes)
+
+
+def parted(cfg: DataConfig, dataset: Dataset) -> dict[str, Split]:
+    """With a test and a validation split, taken from the training split where the dataset has none."""
+    given, train = dict(dataset.splits), dataset.splits["train"]
+    shares = {"test": cfg.test} if "test" not in given else {}
+    if "valid" not in given:
+        shares["valid"] = cfg.valid * (1 - shares.get("test", 0))
+    labels = train.y.numpy() if cfg.stratify and dataset.about.classes and train.y is not None else None
+    rows = split_rows(len(train), {name: share for name, share in shares.items() if share}, cfg.split_seed, labels)
+    if not len(rows["train"]):
+        raise UsageError(f"{len(train)} examples leave none for training with data.test={cfg.test} and "
+                         f"data.valid={cfg.valid}")
+    new: dict[str, Any] = {name: train.take(torch.from_numpy(found)) for name, found in rows.items()}
+    return {name: {**given, **new}[name] for name in ("train", "valid", "test") if name in {**given, **new}}
+
+
+def seen_categories(about: About, splits: Mapping[str, Split], unseen: str) -> tuple[About, Mapping[str, Split]]:
+    """With the categories of the training split alone; what others have becomes "other", one past the last of them.
+
+    Raises UsageError for such a category where `unseen` is "error".
+    """
+    columns, held = list(about.columns), {name: split for name, split in splits.items() if isinstance(split, Held)}
+    for i, categories in [(i, each.categories) for i, each in enumerate(columns) if each.categories is not None]:
+        codes = {name: split.tensors["x"][:, i].long() for name, split in held.items()}
+        there = torch.unique(codes["train"])                                 # ascending
+        place = torch.full((len(categories),), len(there)).scatter(0, there, torch.arange(len(there)))
+        for name, split in held.items():
+            new = place[codes[name]]
+            if unseen == "error" and (other := new == len(there)).any():
+                category = categories[int(codes[name][other][0])]
+                raise UsageError(f"column {columns[i].name!r}: the {name} split has the category {category!r}, which "
+                                 "the training split has not; data.unseen=other takes it for none of those it knows")
+            split.tensors["x"][:, i] = new
+        columns[i] = replace(columns[i], categories=tuple(categories[j] for j in there.tolist()))
+    return replace(about, columns=tuple(columns)), splits
+
+
+def missing_class(about: About, train: Split) -> None:
+    """Raises UsageError for a class of which the training split has no example."""
+    if not about.classes or train.y is None:
+        return
+    there = np.unique(train.y.numpy())
+    absent = [name for i, name in enumerate(about.classes) if i not in there]
+    if absent:
+        raise UsageError(f"the training split has no example of the class {absent[0]!r}"
+                         + (f" and {len(absent) - 1} others" if absent[1:] else "")
+                         + ": give it some, or leave the class out")

@@ -1,0 +1,46 @@
+"""A network that learns from data: the preparation, then the chosen model. B examples, T steps."""
+
+import copy
+
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..world import World
+
+
+class Network(nn.Module):
+    """[B, ...] as the data has them, and the lengths [B] of sequences, to [B, outputs]."""
+
+    def __init__(self, front: nn.Module, body: nn.Module, steps: bool = False):
+        super().__init__()
+        self.front, self.body, self.steps = front, body, steps
+
+    def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
+        x = self.front(x)
+        out: Tensor = self.body(rows(x), length) if self.steps else self.body(x)
+        return out
+
+
+def rows(x: Tensor) -> Tensor:
+    """A picture [B, C, H, W] as its rows from top to bottom, [B, H, C * W]; sequences as they are."""
+    return x if x.ndim == 3 else x.movedim(1, 2).flatten(2)
+
+
+def network(world: World, outputs: int | None = None) -> Network:
+    """The chosen model behind the fitted preparation; the features before its last layer where `outputs` is None.
+
+    A model of role "sequence" reads sequences, and pictures row by row. Raises UsageError where model and data do not
+    fit.
+    """
+    about, (front, shape) = world.data.about, world.data.front
+    if getattr(world.cfg.model, "name", None) not in world.models("sequence"):
+        if about.ragged:
+            raise UsageError(f"model={world.cfg.model.name} sees inputs of one size, and these sequences are of "
+                             "several lengths; use model=lstm, gru or rnn")
+        return Network(copy.deepcopy(front), world.model(shape, outputs)).to(world.compute.device)
+    if about.kind == "table":
+        raise UsageError(f"model={world.cfg.model.name} reads sequences [steps, numbers] or the rows of pictures; an "
+                         f"example of this data is a table's row of {shape[0]} numbers: use model=mlp")
+    steps = shape if about.kind == "sequence" else (shape[1], shape[0] * shape[2])
+    body = world.model(steps, outputs, role="sequence")
+    return Network(copy.deepcopy(front), body, steps=True).to(world.compute.device)

@@ -1,0 +1,69 @@
+"""Batches of a split, each epoch in an order of its own. B examples in a batch, N in the split."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..compute import Compute
+from ..contract import Batch, Stream
+from ..errors import ResumeError
+from .augment import Augmented
+from .dataset import Split
+
+
+class Shuffled(Stream):
+    """Every example once in every epoch; the order of epoch e depends on the seed and e alone.
+
+    The last batch of an epoch has what is left. `batch_size` 0, or more than there are examples: all of them at once.
+    """
+
+    saved = ("count", "data")
+    unit = "examples"
+
+    def __init__(self, split: Split, batch_size: int, compute: Compute, augmented: Augmented | None = None,
+                 workers: int = 0, notes: tuple[str, ...] = ()):
+        self.split, self.compute, self.workers, self.said = split, compute, workers, list(notes)
+        self.augmented, self.data = augmented or None, split.fingerprint()
+        self.n, self.size = len(split), min(batch_size or len(split), len(split))
+        self.epoch_length = self.n
+        self.source: Iterator[tuple[Batch, Tensor, int]] | None = None          # the batches from `reached` on
+        self.reached = 0
+
+    def next(self) -> Batch:
+        if self.source is None or self.reached != self.count:
+            self.source = self.batches(self.count)
+        batch, rows, epoch = next(self.source)
+        self.count += len(rows)
+        self.reached = self.count
+        return self.augmented(batch, rows, epoch) if self.augmented else batch
+
+    def batches(self, count: int) -> Iterator[tuple[Batch, Tensor, int]]:
+        """From `count` on, each with its rows and epoch; readers may be several batches ahead."""
+        orders = self.orders(count)
+        for batch in self.split.batches((rows for rows, _ in self.orders(count)), self.compute.device, self.workers):
+            yield batch, *next(orders)
+
+    def orders(self, count: int) -> Iterator[tuple[Tensor, int]]:
+        """The rows [B] of each batch from `count` on, and their epoch."""
+        epoch, start = divmod(count, self.n)
+        while True:
+            for rows in torch.split(self.order(epoch)[start:], self.size):
+                yield rows, epoch
+            epoch, start = epoch + 1, 0
+
+    def order(self, epoch: int) -> Tensor:
+        """Of all examples in an epoch: [N], on the host."""
+        rng = torch.Generator().manual_seed(self.compute.seed_for(f"shuffle/{epoch}"))
+        return torch.randperm(self.n, generator=rng)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises ResumeError where the data is not that of the checkpoint."""
+        if state.get("data") != self.data:
+            raise ResumeError("the training data has changed since the checkpoint: put back the files that the run "
+                              "began with, or start a new run")
+        super().load_state_dict(state)
+
+    def notes(self) -> list[str]:
+        return self.said

@@ -1,0 +1,64 @@
+"""How good predictions are, by torchmetrics. N examples, K classes or numbers."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+BINS = 15                         # of the expected calibration error (Guo et al. 2017)
+
+
+def torchmetrics() -> Any:
+    """Imported when it is needed: that takes longer than torch itself."""
+    import torchmetrics.functional as functional
+
+    return functional
+
+
+def slug(name: str) -> str:
+    """As part of a metric's name."""
+    return re.sub(r"[^A-Za-z0-9_.@-]+", "_", name).strip("_") or "_"
+
+
+def classification(logits: Tensor, y: Tensor, top_k: int = 0) -> dict[str, float]:
+    """Of logits [N, K] for labels [N]: the loss in nats, and by torchmetrics' multiclass functions the rest.
+
+    "macro" is the mean over classes that occur, "micro" counts all examples alike; ece is the expected calibration
+    error, auroc and ap (average precision) the areas below the curves, one class against the rest.
+    """
+    by, k = torchmetrics().classification, logits.shape[1]
+    logits = logits.float()
+    found = {"loss": cross_entropy(logits, y), "accuracy": (logits.argmax(-1) == y).float().mean()}
+    if 0 < top_k < k:
+        found[f"accuracy_top{top_k}"] = (logits.topk(top_k).indices == y[:, None]).any(-1).float().mean()
+    for average in ("macro", "micro"):
+        for name in ("precision", "recall", "f1_score"):
+            measure = getattr(by, f"multiclass_{name}")
+            found[f"{name.removesuffix('_score')}/{average}"] = measure(logits, y, num_classes=k, average=average)
+    chances = logits.softmax(-1)
+    found["auroc"] = by.multiclass_auroc(chances, y, num_classes=k)
+    found["ap"] = by.multiclass_average_precision(chances, y, num_classes=k)
+    found["ece"] = by.multiclass_calibration_error(chances, y, num_classes=k, n_bins=BINS)
+    return {name: float(value) for name, value in found.items()}
+
+
+def per_class(logits: Tensor, y: Tensor, classes: Sequence[str]) -> dict[str, float]:
+    """Precision, recall and F1 of each class: {"f1/cat": 0.9}."""
+    by, k = torchmetrics().classification, len(classes)
+    found = {name: getattr(by, f"multiclass_{name}")(logits, y, num_classes=k, average="none").tolist()
+             for name in ("precision", "recall", "f1_score")}
+    return {f"{name.removesuffix('_score')}/{slug(each)}": value for name, values in found.items()
+            for each, value in zip(classes, values, strict=True)}
+
+
+def regression(out: Tensor, y: Tensor) -> dict[str, float]:
+    """Of predictions [N, K] for numbers [N, K], in their units: mean absolute error, root mean square error, R2."""
+    by = torchmetrics().regression
+    out, y = out.float(), y.float()
+    mse = by.mean_squared_error(out, y)
+    r2 = by.r2_score(out, y) if len(y) > 1 else torch.tensor(float("nan"))
+    return {"loss": float(mse), "mae": float(by.mean_absolute_error(out, y)), "rmse": float(mse.sqrt()),
+            "r2": float(r2)}

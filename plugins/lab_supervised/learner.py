@@ -1,0 +1,69 @@
+"""One network, one loss, one optimizer. B examples, K outputs."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lab.compute import Compute
+from lab.contract import Batch, Learner, Metrics
+from lab.data.network import Network
+
+from .plugin import Supervised
+
+Loss = Callable[[Tensor, Tensor], Tensor]                     # (outputs [B, K], targets [B, ...]) -> their mean, 0-d
+Look = Callable[[Tensor, Tensor], Mapping[str, Tensor]]       # the same -> what else to log of a batch, 0-d each
+
+
+class Predictor(Learner):
+    """Steps down the mean loss of batches; `accumulate` parts of a batch go through the network one by one."""
+
+    saved = ("net", "optimizer", "average")
+
+    def __init__(self, net: Network, loss: Loss, look: Look, optimizer: Optimizer, cfg: Supervised, compute: Compute):
+        self.net, self.loss, self.look, self.optimizer = net, loss, look, optimizer
+        self.cfg, self.compute = cfg, compute
+        average = get_ema_multi_avg_fn(cfg.ema)               # type: ignore[no-untyped-call]
+        self.average = AveragedModel(net, multi_avg_fn=average) if cfg.ema else None
+        self.learn = compute.jit(self.improve) if cfg.accumulate == 1 else self.improve_in_parts
+
+    @property
+    def judged(self) -> Network:
+        """The network to evaluate and to use."""
+        found: Network = self.net if self.average is None else self.average.module
+        return found
+
+    def update(self, batch: Batch) -> Metrics:
+        loss, norm, told = self.learn(batch["x"], batch["y"], batch.get("length"))
+        if self.average is not None:
+            self.average.update_parameters(self.net)          # type: ignore[no-untyped-call]
+        return {"loss/train": loss, **told, "grad/norm": norm}
+
+    def improve(self, x: Tensor, y: Tensor, length: Tensor | None) -> tuple[Tensor, Tensor, Mapping[str, Tensor]]:
+        with self.compute.autocast():
+            out = self.net(x, length)
+        out = out.float()                                     # [B, K]
+        loss = self.loss(out, y)
+        norm = self.compute.minimize(loss, self.optimizer, self.cfg.max_grad_norm)
+        return loss.detach(), norm, self.look(out.detach(), y)
+
+    def improve_in_parts(self, x: Tensor, y: Tensor, length: Tensor | None
+                         ) -> tuple[Tensor, Tensor, Mapping[str, Tensor]]:
+        """The same step, but for batch statistics and the order of sums, in a part of the memory."""
+        self.optimizer.zero_grad()
+        outs, total = [], torch.zeros((), device=x.device)
+        size = -(-len(x) // self.cfg.accumulate)
+        lengths = [None] * self.cfg.accumulate if length is None else length.split(size)
+        for part, target, steps in zip(x.split(size), y.split(size), lengths, strict=False):
+            with self.compute.autocast():
+                out = self.net(part, steps)
+            outs.append(out.float())
+            loss = self.loss(outs[-1], target) * (len(part) / len(x))
+            loss.backward()                                   # type: ignore[no-untyped-call]
+            total += loss.detach()
+        grads = [p.grad for p in self.net.parameters() if p.grad is not None]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        self.compute.minimize(total, self.optimizer, self.cfg.max_grad_norm, norm)
+        return total, norm, self.look(torch.cat(outs).detach(), y)

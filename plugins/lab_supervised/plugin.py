@@ -1,0 +1,71 @@
+"""Learning from examples. Light: the command line reads this file before torch is imported."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import Agent, hookimpl
+from lab.errors import one_of, within
+
+
+@dataclass
+class Supervised:
+    """What both have."""
+
+    name: str = ""
+    batch_size: int = 128         # examples per optimizer step; 0: all of them
+    accumulate: int = 1           # parts of a batch that go through the network one after the other
+    max_grad_norm: float = 1e12   # the gradient is scaled down to this norm
+    ema: float = 0.0              # decay per step of an average of the weights, which is then evaluated; 0: none
+
+    def __post_init__(self) -> None:
+        within("agent.batch_size", self.batch_size, 0, 10**9)
+        within("agent.accumulate", self.accumulate, 1, self.batch_size or 10**9)
+        within("agent.max_grad_norm", self.max_grad_norm, 1e-9, 1e12)
+        within("agent.ema", self.ema, 0, 0.9999999)
+
+
+@dataclass
+class Classifier(Supervised):
+    """Cross-entropy, in nats."""
+
+    name: str = "classifier"
+    label_smoothing: float = 0.0  # share of the target that all classes have alike (Szegedy et al. 2016, section 7)
+    class_weights: str = "none"   # balanced: each class counts alike, however many examples it has
+    top_k: int = 5                # right is also who has the class among so many; where there are more classes
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("agent.label_smoothing", self.label_smoothing, 0, 0.999)
+        one_of("agent.class_weights", self.class_weights, ("none", "balanced"))
+        within("agent.top_k", self.top_k, 2, 10_000)
+
+
+@dataclass
+class Regressor(Supervised):
+    """Targets on the scale of their mean and deviation in the training split; what is reported is in their units."""
+
+    name: str = "regressor"
+    loss: str = "mse"             # mse: squared error; huber (Huber 1964)
+    huber_delta: float = 1.0      # error up to which it is quadratic, in deviations
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("agent.loss", self.loss, ("mse", "huber"))
+        within("agent.huber_delta", self.huber_delta, 1e-9, 1e12)
+
+
+TUNED = {"default": {"budget.epochs": 20}}
+SMALL = ("agent.batch_size=16", "model.hidden=[16]")
+
+
+@hookimpl
+def lab_agents() -> list[Agent]:
+    return [Agent("classifier", Classifier, "lab_supervised.supervised:classifier", learns_from="data", tuned=TUNED,
+                  small=SMALL),
+            Agent("regressor", Regressor, "lab_supervised.supervised:regressor", learns_from="data", tuned=TUNED,
+                  small=SMALL)]
+
+
+@hookimpl
+def lab_conf() -> Path:
+    return Path(__file__).parent / "conf"

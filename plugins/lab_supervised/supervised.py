@@ -1,0 +1,92 @@
+"""Classification and regression, put together. B examples, K classes or numbers."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, huber_loss, mse_loss
+
+from lab import metrics
+from lab.contract import Evaluator, Experiment
+from lab.data.judge import Judge, Measure
+from lab.data.network import network
+from lab.errors import UsageError
+from lab.world import World
+
+from .learner import Loss, Predictor
+from .plugin import Classifier, Regressor
+
+
+def classifier(cfg: Classifier, world: World) -> Experiment:
+    data, about = world.data, world.data.about
+    if len(about.classes) < 2:
+        raise UsageError(f"the classifier learns classes, and data={data.cfg.name} has "
+                         f"{'numbers to predict: use +agent=regressor' if about.targets else 'fewer than two'}")
+    weights = None
+    if cfg.class_weights == "balanced":
+        weights = balanced(data.class_counts()).to(world.compute.device)
+    loss: Loss = partial(cross_entropy, weight=weights, label_smoothing=cfg.label_smoothing)
+    net = network(world, len(about.classes))
+    learner = Predictor(net, loss, hits, world.optimizer(net.parameters()), cfg, world.compute)
+    measure = partial(metrics.classification, top_k=cfg.top_k)
+    return experiment(world, learner, measure, partial(metrics.per_class, classes=about.classes))
+
+
+def balanced(counts: Tensor) -> Tensor:
+    """Weights [K] in proportion to 1 / count, whose mean over the examples is 1."""
+    return counts.sum() / (len(counts) * counts.clamp(min=1))
+
+
+def hits(out: Tensor, y: Tensor) -> Mapping[str, Tensor]:
+    """The share of a batch [B, K] whose largest output is that of the label [B], or of the largest share [B, K]."""
+    return {"train/accuracy": (out.argmax(-1) == (y if y.ndim == 1 else y.argmax(-1))).float().mean()}
+
+
+class Rescaled(nn.Module):
+    """Numbers [B, K] on the scale of their mean and deviation, in their own units."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, y: Tensor):
+        super().__init__()
+        deviation = y.std(0, correction=0)
+        self.register_buffer("mean", y.mean(0))
+        self.register_buffer("deviation", torch.where(deviation > 0, deviation, 1))
+
+    def forward(self, out: Tensor) -> Tensor:
+        return out.float() * self.deviation + self.mean
+
+
+def regressor(cfg: Regressor, world: World) -> Experiment:
+    data, about = world.data, world.data.about
+    y = data.splits["train"].y
+    if not about.targets or y is None:
+        raise UsageError(f"the regressor learns numbers, and data={data.cfg.name} has classes: use +agent=classifier")
+    net = network(world, len(about.targets))
+    net.body = nn.Sequential(net.body, Rescaled(y)).to(world.compute.device)
+    scale: Tensor = net.body[1].deviation
+    error = mse_loss if cfg.loss == "mse" else partial(huber_loss, delta=cfg.huber_delta)
+
+    def loss(out: Tensor, y: Tensor) -> Tensor:
+        return error(out / scale, y / scale)
+
+    learner = Predictor(net, loss, errors, world.optimizer(net.parameters()), cfg, world.compute)
+    return experiment(world, learner, metrics.regression)
+
+
+def errors(out: Tensor, y: Tensor) -> Mapping[str, Tensor]:
+    return {"train/mae": (out - y).abs().mean()}
+
+
+def experiment(world: World, learner: Predictor, measure: Measure, closer: Measure | None = None) -> Experiment:
+    """Evaluated on the validation split while it trains, and on the test split at the end, there also by `closer`."""
+    data = world.data
+    closing: dict[str, Evaluator] = {}
+    if "test" in data.splits:
+        closing["test"] = Judge(lambda: learner.judged, data, "test", measure, "test/")
+        if closer:
+            closing["closer"] = Judge(lambda: learner.judged, data, "test", closer, "test/")
+    return Experiment(learner, data.stream(learner.cfg.batch_size),
+                      {data.judged: Judge(lambda: learner.judged, data, data.judged, measure)}, closing)
