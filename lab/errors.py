@@ -45,6 +45,10 @@ class EnvError(LabError):
     """An environment raised, or returned something that no agent can learn from."""
 
 
+class DataError(LabError):
+    """A part of a dataset that cannot be read, found out when training came to it."""
+
+
 @contextmanager
 def making(what: str) -> Iterator[None]:
     """Raises UsageError where that cannot be made, whatever its author raises."""

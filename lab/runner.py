@@ -17,7 +17,7 @@ import torch
 from . import meter, signals
 from .compute import Compute
 from .contract import Evaluator, Experiment
-from .errors import Diverged, EnvError
+from .errors import DataError, Diverged, EnvError
 from .meter import Meter, number
 from .modules import evaluating
 from .state import frozen_rng, rng_state, set_rng_state
@@ -73,8 +73,8 @@ class Runner:
     def run(self, budget: Budget) -> None:
         """Train until the budget is used up.
 
-        Raises signals.Stop when asked to stop and EnvError when an environment fails, both with the state saved, and
-        Diverged with the last checkpoint kept.
+        Raises signals.Stop when asked to stop, EnvError when an environment fails and DataError when data cannot be
+        read, all with the state saved, and Diverged with the last checkpoint kept.
         """
         self.since = time.perf_counter() - self.seconds
         stream, learner, rows, flags = self.stream, self.learner, self.meter.pending, signals.FLAGS
@@ -94,7 +94,7 @@ class Runner:
                     self.meter.fold()
             if self.finished != self.updates:
                 self.finish()
-        except (signals.Stop, EnvError):
+        except (signals.Stop, EnvError, DataError):
             self.save()
             raise
 

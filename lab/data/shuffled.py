@@ -1,6 +1,6 @@
 """Batches of a split, each epoch in an order of its own. B examples in a batch, N in the split."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ class Shuffled(Stream):
         self.augmented, self.data = augmented or None, split.fingerprint()
         self.n, self.size = len(split), min(batch_size or len(split), len(split))
         self.epoch_length = self.n
-        self.source: Iterator[tuple[Batch, Tensor, int]] | None = None          # the batches from `reached` on
+        self.source: Generator[tuple[Batch, Tensor, int]] | None = None         # the batches from `reached` on
         self.reached = 0
 
     def next(self) -> Batch:
@@ -39,7 +39,13 @@ class Shuffled(Stream):
         self.reached = self.count
         return self.augmented(batch, rows, epoch) if self.augmented else batch
 
-    def batches(self, count: int) -> Iterator[tuple[Batch, Tensor, int]]:
+    def close(self) -> None:
+        """End the processes that read ahead."""
+        if self.source is not None:
+            self.source.close()
+        self.source = None
+
+    def batches(self, count: int) -> Generator[tuple[Batch, Tensor, int]]:
         """From `count` on, each with its rows and epoch; readers may be several batches ahead."""
         orders = self.orders(count)
         for batch in self.split.batches((rows for rows, _ in self.orders(count)), self.compute.device, self.workers):
