@@ -56,6 +56,8 @@ class Augmented:
             raise UsageError(f"data.augment.{asked[0]} is for pictures, and an example of this data is a {about.kind}")
         if cfg.mixup and (about.kind == "sequence" or not about.outputs):
             raise UsageError("data.augment.mixup mixes pictures or numbers and their targets, which this data has not")
+        if cfg.mixup and (chosen := [column.name for column in about.columns if column.categories is not None]):
+            raise UsageError(f"data.augment.mixup mixes numbers, and the column {chosen[0]!r} holds categories")
         for name in ("crop", "cutout"):
             if asked and getattr(cfg, name) > min(about.shape[1:]):
                 raise UsageError(f"data.augment.{name}={getattr(cfg, name)} is more than a picture of "

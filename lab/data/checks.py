@@ -33,12 +33,21 @@ def of_inputs(about: About, split: Held, where: str, may_miss: bool) -> None:
     for name, tensor in split.tensors.items():
         if len(tensor) != len(x):
             raise UsageError(f"{where}: {len(x):,} inputs and {len(tensor):,} of {name}; expected as many")
-    if about.kind == "sequence" and length is None:
-        raise UsageError(f"{where}: sequences come with their lengths")
+    if about.kind == "sequence":
+        of_lengths(about, length, where)
     if x.is_floating_point():
         of_floats(about, x, where, may_miss)
     elif about.kind != "picture" or x.dtype != torch.uint8:
         raise UsageError(f"{where}: inputs of type {x.dtype}; expected float32, or uint8 for pictures")
+
+
+def of_lengths(about: About, length: Tensor | None, where: str) -> None:
+    if length is None or length.dtype != torch.int64 or length.ndim != 1:
+        raise UsageError(f"{where}: sequences come with their lengths, int64, one each")
+    wrong = (length < 1) | (length > about.shape[0])
+    if wrong.any():
+        row = int(wrong.nonzero()[0])
+        raise UsageError(f"{where}: example {row + 1:,} has {int(length[row])} steps; expected 1 to {about.shape[0]:,}")
 
 
 def of_floats(about: About, x: Tensor, where: str, may_miss: bool) -> None:

@@ -1,5 +1,6 @@
 """A dataset as agents use it: checked, split, and with its preparation fitted."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -20,7 +21,8 @@ from .prepare import Front, fitted
 from .shuffled import Shuffled
 from .splits import split_rows
 
-LOOK = 1024                       # examples that are looked at together where nothing is learned
+LOOK = 1024                       # examples that are looked at together where nothing is learned, at most
+NUMBERS = 2**24                   # and numbers in them
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,10 @@ class Data:
         augmented = Augmented(self.cfg.augment, self.about, len(train), self.compute)
         return Shuffled(train, batch_size, self.compute, augmented, workers, (*self.said, self.sizes()))
 
-    def batches(self, name: str, size: int = LOOK) -> Iterator[Batch]:
-        """All examples of a split in their order, as they are."""
+    def batches(self, name: str, size: int = 0) -> Iterator[Batch]:
+        """All examples of a split in their order, as they are, `size` at a time; 0: as many as are soon done with."""
         split = self.splits[name]
+        size = size or min(max(NUMBERS // math.prod(self.about.shape), 1), LOOK)
         return split.batches(torch.split(torch.arange(len(split)), size), self.compute.device, self.cfg.workers)
 
     @cached_property
@@ -88,9 +91,6 @@ def parted(cfg: DataConfig, dataset: Dataset) -> dict[str, Split]:
         shares["valid"] = cfg.valid * (1 - shares.get("test", 0))
     labels = train.y.numpy() if cfg.stratify and dataset.about.classes and train.y is not None else None
     rows = split_rows(len(train), {name: share for name, share in shares.items() if share}, cfg.split_seed, labels)
-    if not len(rows["train"]):
-        raise UsageError(f"{len(train)} examples leave none for training with data.test={cfg.test} and "
-                         f"data.valid={cfg.valid}")
     new: dict[str, Any] = {name: train.take(torch.from_numpy(found)) for name, found in rows.items()}
     return {name: {**given, **new}[name] for name in ("train", "valid", "test") if name in {**given, **new}}
 
