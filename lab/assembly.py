@@ -9,7 +9,7 @@ import torch
 from . import signals
 from .compute import Compute
 from .config import LabConfig
-from .contract import Experiment
+from .contract import Experiment, Stream
 from .devices import keep_memory
 from .errors import LabError, UsageError
 from .host import host
@@ -41,7 +41,9 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     compute = Compute(cfg.compute, cfg.seed)
     world = kind(cfg, compute)
     experiment = built(cfg, world)
-    settle_periods(cfg, budget_of(cfg, experiment).steps, experiment.stream.epoch_length)
+    budget = budget_of(cfg, experiment)
+    settle_periods(cfg, budget.steps, experiment.stream.epoch_length)
+    settle_decay(cfg, budget, experiment.stream)
     for sink in cfg.log.sinks:
         host().load("sink", sink.name)
     compute.settle(count_parameters(experiment.learner))
@@ -107,6 +109,18 @@ def settle_periods(cfg: LabConfig, steps: float, epoch: int | None) -> None:
     cfg.log.every = cfg.log.every or max(total // 100, 1)
     cfg.evaluate.every = cfg.evaluate.every or max(math.ceil(total / 50 / epoch), 1) * epoch
     cfg.checkpoint.every = cfg.checkpoint.every or max(total // 10, 1)
+
+
+def settle_decay(cfg: LabConfig, budget: Budget, stream: Stream) -> None:
+    """Spread a schedule that says no `decay` over the run. Raises UsageError where nobody knows its updates."""
+    if cfg.optimizer is None or cfg.optimizer.schedule == "constant" or cfg.optimizer.decay:
+        return
+    per_count = (stream.epoch_updates or 0) / (stream.epoch_length or 1)
+    updates = min(budget.updates, budget.steps * per_count if per_count else float("inf"))
+    if updates == float("inf"):
+        raise UsageError("optimizer.decay is 0; expected a number from 1 to 1,000,000,000,000: the optimizer steps "
+                         f"over which optimizer.schedule={cfg.optimizer.schedule} goes")
+    cfg.optimizer.decay = max(math.ceil(updates), 1)
 
 
 def budget_of(cfg: LabConfig, experiment: Experiment) -> Budget:

@@ -59,6 +59,9 @@ class Atari:
         within("env.max_frames", self.max_frames, 1, 10**9)
 
 
+SCHEDULES = ("constant", "linear", "cosine", "step", "one_cycle")
+
+
 @dataclass
 class OptimizerConfig:
     """The learning rate climbs over `warmup` steps and follows `schedule` from lr to lr * final over `decay` steps."""
@@ -66,18 +69,23 @@ class OptimizerConfig:
     name: str = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
-    schedule: str = "constant"    # constant, linear, cosine
+    schedule: str = "constant"    # constant, linear, cosine, step, one_cycle
     warmup: int = 0               # optimizer steps
-    decay: int = 0                # optimizer steps; in absolute units: training longer holds the last value
+    decay: int = 0                # optimizer steps, to be held afterwards; 0: the whole run, where data says how many
     final: float = 0.0            # the last learning rate as a share of lr
+    drops: list[float] = field(default_factory=lambda: [0.5, 0.75])     # of step: at these shares of decay ...
+    gamma: float = 0.1            # ... the rate is multiplied by this
 
     def __post_init__(self) -> None:
-        one_of("optimizer.schedule", self.schedule, ("constant", "linear", "cosine"))
+        one_of("optimizer.schedule", self.schedule, SCHEDULES)
         if not 0 < self.lr <= 10:
             raise UsageError(f"optimizer.lr is {self.lr}; expected a number above 0 and at most 10")
         within("optimizer.weight_decay", self.weight_decay, 0, 10)
         within("optimizer.warmup", self.warmup, 0, 10**12)
-        within("optimizer.decay", self.decay, 0 if self.schedule == "constant" else 1, 10**12)
+        within("optimizer.decay", self.decay, 0, 10**12)
+        within("optimizer.gamma", self.gamma, 0, 1)
+        for share in self.drops:
+            within("optimizer.drops", share, 0, 1)
         within("optimizer.final", self.final, 0, 1)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -26,7 +27,18 @@ def constant(step: int, start: float, end: float, duration: int) -> float:
     return start
 
 
-SHAPES = {"constant": constant, "linear": linear, "cosine": cosine}
+def one_cycle(step: int, start: float, end: float, duration: int) -> float:
+    """From `start` / 25 up to `start` in three tenths of `duration`, then down to `end` (Smith & Topin 2018)."""
+    top = max(int(0.3 * duration), 1)
+    return cosine(step, start / 25, start, top) if step < top else cosine(step - top, start, end, duration - top)
+
+
+def step_down(step: int, start: float, gamma: float, drops: Sequence[float], duration: int) -> float:
+    """`start`, multiplied by `gamma` at each of the shares `drops` of `duration` (He et al. 2016, section 4.2)."""
+    return start * gamma ** sum(step >= share * duration for share in drops)
+
+
+SHAPES = {"constant": constant, "linear": linear, "cosine": cosine, "one_cycle": one_cycle}
 
 
 def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
@@ -34,16 +46,19 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
 
     It climbs in equal steps to its full size, which it reaches after `warmup`; `shape` counts from the first step too.
     """
-    shape = SHAPES[cfg.schedule]
+    def shape(step: int) -> float:
+        if cfg.schedule == "step":
+            return step_down(step, cfg.lr, cfg.gamma, cfg.drops, cfg.decay)
+        return SHAPES[cfg.schedule](step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
 
     def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for group in optimizer.param_groups:
             step = group.get("steps", 0)
-            if step == cfg.decay and cfg.final == 0 and cfg.schedule != "constant":
+            if step == cfg.decay and cfg.final == 0 and cfg.schedule not in ("constant", "step"):
                 LOG.warning("the learning rate is 0 after %s optimizer steps: nothing is learned from here on; "
                             "optimizer.decay and optimizer.final say how it falls", f"{step:,}")
             climb = min((step + 1) / (cfg.warmup + 1), 1)
-            group["lr"] = climb * shape(step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
+            group["lr"] = climb * shape(step)
             group["steps"] = step + 1
 
     optimizer.register_step_pre_hook(set_rate)

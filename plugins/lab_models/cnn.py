@@ -34,11 +34,23 @@ def build(cfg: CNN, shape: tuple[int, ...], outputs: int | None = None) -> nn.Se
             raise UsageError(f"model.kernels={list(cfg.kernels)} with model.strides={list(cfg.strides)} do not fit a "
                              f"picture of the shape {list(shape)}: a kernel of {kernel} meets {size[0]} x {size[1]}; "
                              "use smaller kernels, smaller strides or fewer layers")
-        layers += [nn.Conv2d(channels, out, kernel, stride), ACTIVATIONS[cfg.activation]()]
-        channels, size = out, [(side - kernel) // stride + 1 for side in size]
-    features = channels * math.prod(size)
-    net = nn.Sequential(*layers, nn.Flatten(), *dense(features, cfg.hidden, outputs, cfg.activation, cfg.norm))
+        around = kernel // 2 if cfg.padding == "same" else 0
+        layers += convolved(cfg, channels, out, kernel, stride, around)
+        channels, size = out, [((side + 2 * around - kernel) // stride + 1) // cfg.pool for side in size]
+        if not min(size):
+            raise UsageError(f"model.pool={cfg.pool} after each of {len(cfg.channels)} convolutions leaves nothing of a "
+                             f"picture of the shape {list(shape)}; use fewer of them, or model.pool=1")
+    net = nn.Sequential(*layers, nn.Flatten(), *dense(channels * math.prod(size), cfg.hidden, outputs, cfg.activation,
+                                                      cfg.norm, cfg.dropout))
     return net.to(memory_format=torch.channels_last) if len(cfg.channels) > 1 else net       # faster, but for one layer
+
+
+def convolved(cfg: CNN, inputs: int, outputs: int, kernel: int, stride: int, around: int) -> list[nn.Module]:
+    """A convolution with what belongs to it."""
+    normed = [nn.BatchNorm2d(outputs)] if cfg.norm == "batch" else []
+    pooled = [nn.MaxPool2d(cfg.pool)] if cfg.pool > 1 else []
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, around, bias=cfg.norm != "batch")
+    return [convolution, *normed, ACTIVATIONS[cfg.activation](), *pooled]
 
 
 def auto(cfg: Auto, shape: tuple[int, ...], outputs: int | None = None) -> nn.Sequential:

@@ -8,12 +8,17 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tan
                "leaky_relu": nn.LeakyReLU}
 
 
-def dense(inputs: int, hidden: list[int], outputs: int | None, activation: str, norm: str) -> list[nn.Module]:
-    """[B, inputs] -> [B, outputs]; without the last layer, the features [B, hidden[-1]], where `outputs` is None."""
+def dense(inputs: int, hidden: list[int], outputs: int | None, activation: str, norm: str, dropout: float = 0.0
+          ) -> list[nn.Module]:
+    """[B, inputs] -> [B, outputs]; without the last layer, the features [B, hidden[-1]], where `outputs` is None.
+
+    `dropout` zeroes that share of what each hidden layer says (Srivastava et al. 2014).
+    """
     layers = list[nn.Module]()
     for wide, narrow in pairwise([inputs, *hidden]):
-        normed = [nn.LayerNorm(narrow)] if norm == "layer" else []
-        layers += [nn.Linear(wide, narrow), *normed, ACTIVATIONS[activation]()]
+        normed = {"layer": [nn.LayerNorm(narrow)], "batch": [nn.BatchNorm1d(narrow)]}.get(norm, [])
+        dropped = [nn.Dropout(dropout)] if dropout else []
+        layers += [nn.Linear(wide, narrow, bias=norm != "batch"), *normed, ACTIVATIONS[activation](), *dropped]
     return layers if outputs is None else [*layers, nn.Linear([inputs, *hidden][-1], outputs)]
 
 

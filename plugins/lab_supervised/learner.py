@@ -54,9 +54,9 @@ class Predictor(Learner):
         """The same step, but for batch statistics and the order of sums, in a part of the memory."""
         self.optimizer.zero_grad()
         outs, total = [], torch.zeros((), device=x.device)
-        size = -(-len(x) // self.cfg.accumulate)
-        lengths = [None] * self.cfg.accumulate if length is None else length.split(size)
-        for part, target, steps in zip(x.split(size), y.split(size), lengths, strict=False):
+        parts = max(min(self.cfg.accumulate, len(x) // 2), 1)                # of one example there is no variance
+        lengths = [None] * parts if length is None else length.tensor_split(parts)
+        for part, target, steps in zip(x.tensor_split(parts), y.tensor_split(parts), lengths, strict=True):
             with self.compute.autocast():
                 out = self.net(part, steps)
             outs.append(out.float())

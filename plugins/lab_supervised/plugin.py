@@ -54,15 +54,24 @@ class Regressor(Supervised):
         within("agent.huber_delta", self.huber_delta, 1e-9, 1e12)
 
 
-TUNED = {"default": {"budget.epochs": 20}}
-SMALL = ("agent.batch_size=16", "model.hidden=[16]")
+DEFAULT = {"budget.epochs": 20, "agent.batch_size": 64, "optimizer.lr": 3e-3, "optimizer.schedule": "one_cycle",
+           "model.channels": [32, 64], "model.kernels": [3, 3], "model.strides": [1, 1], "model.padding": "same",
+           "model.pool": 2}
+CLASSES = {**DEFAULT, "model.norm": "batch"}
+CLASSIFIER = {
+    "default": CLASSES,
+    # Tuned on the splits 0, 1 and 2 with the seeds 0 and 1.
+    "digits": {**CLASSES, "budget.epochs": 40, "agent.batch_size": 32, "model.pool": 1, "model.hidden": [128],
+               "model.dropout": 0.5}}
+REGRESSOR = {"default": DEFAULT}
+SMALL = ("agent.batch_size=16", "model.hidden=[16]", "model.pool=2")
 
 
 @hookimpl
 def lab_agents() -> list[Agent]:
-    return [Agent("classifier", Classifier, "lab_supervised.supervised:classifier", learns_from="data", tuned=TUNED,
+    return [Agent("classifier", Classifier, "lab_supervised.supervised:classifier", learns_from="data", tuned=CLASSIFIER,
                   small=SMALL),
-            Agent("regressor", Regressor, "lab_supervised.supervised:regressor", learns_from="data", tuned=TUNED,
+            Agent("regressor", Regressor, "lab_supervised.supervised:regressor", learns_from="data", tuned=REGRESSOR,
                   small=SMALL)]
 
 
