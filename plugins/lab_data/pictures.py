@@ -1,0 +1,86 @@
+"""Folders of pictures, one per class. N pictures, C channels, H and W pixels."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lab.data.dataset import About, Dataset
+from lab.data.files import folder
+from lab.data.reading import Read, held, opening
+from lab.errors import DataError, UsageError
+
+from .class_folders import Chosen, listed
+from .pixels import Shape, look, pixels, shape_of
+from .plugin import Images
+
+HINT = "data.skip_broken=true leaves out what does not open"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Reads a picture by its number."""
+
+    root: Path
+    names: tuple[str, ...]                    # [N], relative to root
+    shape: Shape
+
+    def __call__(self, i: int) -> np.ndarray:
+        path = self.root / self.names[i]
+        return pixels(path.read_bytes, str(path), self.shape)
+
+
+def build(cfg: Images) -> Dataset:
+    root = folder(cfg.path)
+    classes, chosen, others = listed(root)
+    notes = left_out(others, "no pictures by their names")
+    if cfg.skip_broken:
+        chosen, broken = sound(root, chosen)
+        notes += left_out(broken, "which do not open as pictures")
+        check_left(root, classes, chosen)
+    names = tuple(name for pictures in chosen.values() for name, _ in pictures)
+    paths = [root / name for name in names]
+    with opening(HINT), ThreadPoolExecutor() as pool:
+        looks = list(pool.map(look, [path.read_bytes for path in paths], map(str, paths)))
+    shape = shape_of(cfg.size, cfg.channels, looks, names.__getitem__)
+    told = sha256("\n".join([str(shape), *(each.content for each in looks)]).encode()).hexdigest()
+    read, begin, splits = Files(root, names, shape), 0, dict[str, Read]()
+    for split, pictures in chosen.items():
+        y, rows = torch.tensor([label for _, label in pictures]), torch.arange(begin, begin + len(pictures))
+        splits[split], begin = Read(read, y, told, rows), begin + len(pictures)
+    with opening(HINT):
+        return Dataset(About("picture", shape, tuple(classes)), held(splits, shape, cfg.memory), tuple(notes))
+
+
+def left_out(names: Sequence[str], what: str) -> list[str]:
+    few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return [f"{len(names):,} files left out, {what}: {few}"] if names else []
+
+
+def sound(root: Path, chosen: Chosen) -> tuple[Chosen, list[str]]:
+    """Without the pictures that do not open, and their names; it takes reading them all."""
+    def opens(name: str) -> bool:
+        try:
+            pixels((root / name).read_bytes, name, (1, 1, 1))
+        except DataError:
+            return False
+        return True
+
+    names = [name for pictures in chosen.values() for name, _ in pictures]
+    with ThreadPoolExecutor() as pool:
+        broken = [name for name, fine in zip(names, pool.map(opens, names), strict=True) if not fine]
+    gone = set(broken)
+    return {split: [each for each in pictures if each[0] not in gone] for split, pictures in chosen.items()}, broken
+
+
+def check_left(root: Path, classes: Sequence[str], chosen: Chosen) -> None:
+    for split, pictures in chosen.items():
+        there = {label for _, label in pictures}
+        if not there:
+            raise UsageError(f"{root}: no picture of the {split} split opens")
+        if split == "train" and (gone := [name for label, name in enumerate(classes) if label not in there]):
+            raise UsageError(f"{root}: no picture of the class {gone[0]!r} opens")
