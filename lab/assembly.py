@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from . import signals
+from .budget import Budget
 from .compute import Compute
 from .config import LabConfig
 from .contract import Experiment, Stream
@@ -15,7 +16,6 @@ from .errors import LabError, UsageError
 from .host import host
 from .modules import count_parameters, modules
 from .normalize import Normalizer
-from .runner import Budget
 from .state import seed_globals
 from .video import Video
 from .world import World

@@ -27,11 +27,11 @@ SHARED = ("Only rows of the replay are damaged, in files that checkpoints share:
           "weights are intact: lab eval and lab play work")
 
 
-def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
+def write(folder: Path, count: int, state: dict[str, Any], keep: int, best: int = -1) -> Path:
     """Write aside, force to disk, read back, rename: whatever happens, a checkpoint is whole or absent.
 
-    Keeps the newest `keep`. Raises DiskError where there is no space or permission, or where the disk gives back
-    something else; the older ones are untouched.
+    Keeps the newest `keep`, and the one of the count `best`. Raises DiskError where there is no space or permission,
+    or where the disk gives back something else; the older ones are untouched.
     """
     tensors, held = dict[str, Tensor](), list[Chunk]()
     tree = json.dumps(flatten(state, "run", tensors, held), allow_nan=False).encode()
@@ -58,7 +58,8 @@ def write(folder: Path, count: int, state: dict[str, Any], keep: int) -> Path:
         shutil.rmtree(part, ignore_errors=True)
         raise disk_error(error, folder, need) from error
     for old in [each for each in found(folder) if each != final][keep - 1:]:
-        shutil.rmtree(old, ignore_errors=True)
+        if count_of(old) != best:
+            shutil.rmtree(old, ignore_errors=True)
     chunks.prune(folder, found(folder))
     return final
 

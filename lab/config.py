@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from .errors import one_of, within
+from .errors import UsageError, one_of, within
 
 GROUPS = ("agent", "env", "data", "model", "optimizer")
 
@@ -56,12 +56,18 @@ class EvaluateConfig:
     episodes: int = 10            # per evaluation, where there is an environment
     max_steps: int = 30_000       # of an episode, a longer one is cut; a game of Atari has 27,000 at most
     videos: int = 1               # episodes recorded as GIF at the end of the run
+    metric: str = ""              # of an evaluation, such as accuracy or return/mean: its best checkpoint is kept, ...
+    patience: int | None = None   # ... and the run ends after so many evaluations without a better one; None: never
 
     def __post_init__(self) -> None:
         within("evaluate.every", self.every, 1, 10**15)
         within("evaluate.episodes", self.episodes, 1, 100_000)
         within("evaluate.max_steps", self.max_steps, 1, 10**9)
         within("evaluate.videos", self.videos, 0, 100)
+        within("evaluate.patience", self.patience, 1, 10**9)
+        if self.patience and not self.metric:
+            raise UsageError("evaluate.patience waits for a better evaluation: say by which with evaluate.metric, such "
+                             "as evaluate.metric=accuracy")
 
 
 @dataclass

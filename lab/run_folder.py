@@ -116,7 +116,8 @@ class RunFolder:
         """A checkpoint. The first failure is a warning; the second in a row raises DiskError."""
         try:
             self.sync_metrics()
-            checkpoint.write(self.checkpoints, count, {"agent": self.agent, "lines": self.lines, **state}, self.keep)
+            whole = {"agent": self.agent, "lines": self.lines, **state}
+            checkpoint.write(self.checkpoints, count, whole, self.keep, state["runner"]["best"]["count"])
             self.failed_saves = 0
         except DiskError as error:
             self.failed_saves += 1
@@ -127,6 +128,13 @@ class RunFolder:
             if self.failed_saves > 1:
                 raise DiskError(f"{error}; {advice}. Make space, then: {going_on(self.path)}") from error
             self.say(f"{error}; {advice}; going on until the next one")
+
+    def read(self, count: int) -> dict[str, Any]:
+        """The checkpoint of this count, but for large buffers. Raises ResumeError where it is damaged."""
+        try:
+            return checkpoint.read(self.checkpoints / f"{count:012}", whole=False)
+        except (OSError, ValueError) as error:
+            raise ResumeError(f"the best checkpoint, of {count:,}, cannot be read: {error}") from error
 
     def must_be_saved(self) -> None:
         """Raises DiskError where the last checkpoint could not be written."""

@@ -6,15 +6,17 @@
         every so often: log, evaluate, save
 """
 
+import copy
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from . import meter, signals
+from .best import Best
+from .budget import Budget, Periods, after
 from .compute import Compute
 from .contract import Evaluator, Experiment
 from .errors import DataError, Diverged, EnvError
@@ -32,37 +34,18 @@ class Record(Protocol):
 
     def save(self, count: int, state: dict[str, Any]) -> None: ...
 
-
-@dataclass
-class Periods:
-    """In the stream's own unit; each fires when a multiple of it is crossed."""
-
-    log: int
-    evaluate: int
-    save: int
-
-
-@dataclass
-class Budget:
-    """Ends at whichever is reached first; counts what was done before a resume."""
-
-    steps: float = float("inf")             # in the stream's own unit
-    updates: float = float("inf")
-    seconds: float = float("inf")           # of training, all sittings together
-
-    def used(self, count: int, updates: int, seconds: float) -> float:
-        """The share of it; 1 where it is used up."""
-        return max(count / self.steps, updates / self.updates, seconds / self.seconds)
+    def read(self, count: int) -> dict[str, Any]: ...
 
 
 class Runner:
     saved = ("updates", "seconds", "next_log", "next_evaluate", "next_save", "finished", "attending")
 
-    def __init__(self, experiment: Experiment, compute: Compute, record: Record, periods: Periods):
+    def __init__(self, experiment: Experiment, compute: Compute, record: Record, periods: Periods,
+                 best: Best | None = None):
         self.learner, self.stream = experiment.learner, experiment.stream
         self.evaluators, self.closing = experiment.evaluators, experiment.closing
         self.compute, self.record, self.periods, self.meter = compute, record, periods, Meter(compute.device)
-        self.updates, self.seconds, self.final = 0, 0.0, dict[str, float]()
+        self.updates, self.seconds, self.final, self.best = 0, 0.0, dict[str, float](), best or Best()
         self.next_log, self.next_evaluate, self.next_save = periods.log, periods.evaluate, periods.save
         compute.now = lambda: self.updates + 1
         self.sound = 0                          # updates at the last look at which none had been skipped
@@ -80,11 +63,12 @@ class Runner:
         stream, learner, rows, flags = self.stream, self.learner, self.meter.pending, signals.FLAGS
         due, timed = self.due() if self.attending else stream.count + 1, budget.seconds != float("inf")
         try:
-            while stream.count < budget.steps and self.updates < budget.updates:
+            while stream.count < budget.steps and self.updates < budget.updates and not self.best.over:
                 if timed and self.clock() >= budget.seconds:
                     break
                 if flags.any or stream.count >= due:
                     due = self.attend()
+                    continue
                 batch = stream.next()
                 if batch is None:
                     continue
@@ -111,7 +95,7 @@ class Runner:
             self.next_log = after(count, periods.log)
         signals.check()
         if count >= self.next_evaluate:
-            self.evaluate(self.evaluators)
+            save = self.evaluate(self.evaluators) or save
             self.next_evaluate = after(count, periods.evaluate)
         self.attending = False
         if count >= self.next_save or save:
@@ -125,12 +109,24 @@ class Runner:
         count, periods = self.stream.count, self.periods
         if self.meter.n:
             self.log()
-        if last := {**self.evaluators, **self.closing}:
+        if self.evaluators or self.closing:
             self.save()                         # whatever happens in them
-            self.evaluate(last)
+            if not self.best.over and self.evaluate(self.evaluators):
+                self.save()
+            self.close()
         self.next_log, self.next_evaluate = after(count, periods.log), after(count, periods.evaluate)
         self.next_save, self.finished = after(count, periods.save), self.updates
         self.save()
+
+    def close(self) -> None:
+        """The evaluations of the end, of the best checkpoint where the best is kept."""
+        if self.best.count in (-1, self.stream.count):
+            self.evaluate(self.closing)
+            return
+        last = copy.deepcopy(self.learner.state_dict())
+        self.learner.load_state_dict(self.record.read(self.best.count)["learner"])
+        self.evaluate(self.closing)
+        self.learner.load_state_dict(last)
 
     def clock(self) -> float:
         return time.perf_counter() - self.since
@@ -144,8 +140,8 @@ class Runner:
         told = {**self.learner.logged(self.stream.count), **self.stream.metrics()}
         self.write({**metrics, **told, f"time/{self.stream.unit}_per_s": rate})
 
-    def evaluate(self, evaluators: Mapping[str, Evaluator]) -> None:
-        """Whatever an evaluator draws or computes, training never notices."""
+    def evaluate(self, evaluators: Mapping[str, Evaluator]) -> bool:
+        """Whatever an evaluator draws or computes, training never notices. Returns whether it is the best so far."""
         found: dict[str, Any] = {}
         with torch.no_grad(), frozen_rng(), evaluating(self.learner):
             for evaluator in evaluators.values():
@@ -155,6 +151,7 @@ class Runner:
             self.record.media(self.stream.count, name, value)
         if metrics := {name: value for name, value in found.items() if name not in media}:
             self.write(metrics)
+        return evaluators is self.evaluators and self.best.look(metrics, self.stream.count)
 
     def write(self, found: Mapping[str, Any]) -> None:
         """Raises LabError for what is no number."""
@@ -173,7 +170,7 @@ class Runner:
         self.meter.check(self.updates)
         self.fail_if_skipped()
         self.seconds = self.clock()
-        own = {name: getattr(self, name) for name in self.saved}
+        own = {name: getattr(self, name) for name in self.saved} | {"best": self.best.state_dict()}
         parts = {part: getattr(self, part).state_dict() for part in ("learner", "stream", "meter")}
         self.record.save(self.stream.count, {"runner": own, **parts, "final": self.final, "rng": rng_state()})
 
@@ -182,6 +179,7 @@ class Runner:
             setattr(self, name, state["runner"][name])
         for part in ("learner", "stream", "meter"):
             getattr(self, part).load_state_dict(state[part])
+        self.best.load_state_dict(state["runner"].get("best", self.best.state_dict()))
         count, periods = self.stream.count, self.periods          # a shorter period takes hold at once
         self.next_log = min(self.next_log, after(count, periods.log))
         self.next_evaluate = min(self.next_evaluate, after(count, periods.evaluate))
@@ -189,8 +187,3 @@ class Runner:
         self.final = {name: float(value) for name, value in state["final"].items()}
         self.logged = (self.stream.count, self.seconds)
         set_rng_state(state["rng"])              # last: nothing restored after it may draw
-
-
-def after(count: int, period: int) -> int:
-    """The first multiple of `period` past `count`."""
-    return (count // period + 1) * period

@@ -13,13 +13,15 @@ from omegaconf import OmegaConf
 
 from . import checkpoint, folder, signals
 from .assembly import Assembled, budget_of
+from .best import Best
+from .budget import Periods
 from .config import plain_of, world_name
 from .errors import DiskError, Diverged, LabError, UsageError
 from .host import host
 from .modules import count_parameters
 from .progress import Progress
 from .run_folder import RunFolder
-from .runner import Periods, Runner
+from .runner import Runner
 from .screen import SCREEN
 from .sinks import Guarded, TensorBoard
 from .version import git_commit, plugins, versions
@@ -48,7 +50,8 @@ class Sitting:
             for warning in self.warnings:
                 LOG.warning("%s", warning)
             periods = Periods(cfg.log.every or 1, cfg.evaluate.every or 1, cfg.checkpoint.every or 1)
-            self.runner = Runner(self.made.experiment, self.made.compute, self.record, periods)
+            best = Best(cfg.evaluate.metric, cfg.evaluate.patience)
+            self.runner = Runner(self.made.experiment, self.made.compute, self.record, periods, best)
             self.sinks = Guarded([TensorBoard(self.path)])
             try:
                 if state is not None:
@@ -164,7 +167,8 @@ class Sitting:
                 "seed": self.cfg.seed, "plugins": plugins(), "versions": versions(self.cfg),
                 "git": git_commit(), **self.process,
                 "sittings": [*self.old.get("sittings", []), self.made.compute.describe()],
-                "count": self.stream.count, "updates": runner.updates, "seconds": round(runner.seconds, 3),
+                "best": runner.best.describe(), "count": self.stream.count, "updates": runner.updates,
+                "seconds": round(runner.seconds, 3),
                 "final": {name: folder.finite(value) for name, value in runner.final.items()}}
 
 

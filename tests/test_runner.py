@@ -11,11 +11,12 @@ import torch
 
 from lab import runner as module
 from lab import signals
+from lab.budget import Budget, Periods, after
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.contract import Experiment, Learner, Stream
 from lab.errors import DiskError, Diverged, EnvError, LabError
-from lab.runner import Budget, Periods, Runner, after
+from lab.runner import Runner
 from lab.state import seed_globals
 
 NEVER = 10**9
@@ -200,8 +201,8 @@ def test_at_the_end_the_closing_evaluators_too():
     film, weight = np.zeros((2, 4, 4, 3), np.uint8), torch.ones(3)
     at, record = toy((NEVER, 6, NEVER), {"a": lambda: {"a/mean": 1, "weight": weight}}, {"b": lambda: {"film": film}})
     at.run(Budget(steps=9))
-    assert events(record) == [("media", 6), ("log", 6), ("log", 9), ("save", 9), ("media", 9), ("media", 9),
-                              ("log", 9), ("save", 9)]
+    assert events(record) == [("media", 6), ("log", 6), ("log", 9), ("save", 9), ("media", 9), ("log", 9),
+                              ("media", 9), ("save", 9)]
     names = [entry[2] for entry in record if entry[0] == "media"]
     assert names == ["eval/weight", "eval/weight", "eval/film"] and record.lines()[-1][3] == {"eval/a/mean": 1.0}
     assert at.final["eval/a/mean"] == 1.0 and "loss/x" in at.final and "eval/film" not in at.final

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from .. import checkpoint, plain
+from ..budget import Budget
 from ..contract import Learner
 from ..host import host
-from ..runner import Budget, Runner
+from ..runner import Runner
 from ..state import frozen_rng
-from .making import Log, Make, killed_at, next_batch, runner
+from .making import Log, Make, first_difference, killed_at, next_batch, runner
 
 Check = Callable[[Make, Path], None]
 NAME = re.compile(r"[a-z0-9_]+(/[A-Za-z0-9_.@-]+)+")
@@ -180,12 +181,6 @@ def saved_before_any_update(make: Make, folder: Path) -> None:
             each.run(Budget(updates=10))
     found = differences(at.learner.state_dict(), again.learner.state_dict())
     assert not found, f"saved before the first update and resumed, the learner differs in {found[:5]}"
-
-
-def first_difference(a: list[Any], b: list[Any]) -> str:
-    if len(a) != len(b):
-        return f"{len(a)} lines and {len(b)}"
-    return next((f"{x} and {y}" for x, y in zip(a, b, strict=True) if x != y), "nothing")
 
 
 CHECKS: tuple[Check, ...] = (

@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 from .. import checkpoint
 from ..assembly import Assembled, assemble
+from ..budget import Periods
 from ..compose import composed
 from ..config import LabConfig
 from ..contract import Batch, Stream
 from ..errors import UsageError
 from ..host import host
-from ..runner import Periods, Runner
+from ..runner import Runner
 from .envs import TINY, register
 
 Log = list[tuple[int, dict[str, float]]]
@@ -93,6 +94,9 @@ class Disk:
     def save(self, count: int, state: Mapping[str, Any]) -> None:
         checkpoint.write(self.folder, count, dict(state), keep=1000)
 
+    def read(self, count: int) -> dict[str, Any]:
+        return checkpoint.read(self.folder / f"{count:012}")
+
 
 def runner(made: Assembled, folder: Path, evaluate: int = NEVER) -> tuple[Runner, Log]:
     """A runner that logs every 20 updates' worth of count and evaluates every `evaluate`."""
@@ -130,10 +134,16 @@ def killed_at(at: Runner, updates: int) -> Callable[[], None]:
         return original()
 
     def run() -> None:
-        from ..runner import Budget
+        from ..budget import Budget
 
         at.stream.next = next_or_die  # type: ignore[method-assign]
         with suppress(Killed):
             at.run(Budget(updates=updates + 10))
 
     return run
+
+
+def first_difference(a: list[Any], b: list[Any]) -> str:
+    if len(a) != len(b):
+        return f"{len(a)} lines and {len(b)}"
+    return next((f"{x} and {y}" for x, y in zip(a, b, strict=True) if x != y), "nothing")

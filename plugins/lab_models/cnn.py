@@ -38,8 +38,8 @@ def build(cfg: CNN, shape: tuple[int, ...], outputs: int | None = None) -> nn.Se
         layers += convolved(cfg, channels, out, kernel, stride, around)
         channels, size = out, [((side + 2 * around - kernel) // stride + 1) // cfg.pool for side in size]
         if not min(size):
-            raise UsageError(f"model.pool={cfg.pool} after each of {len(cfg.channels)} convolutions leaves nothing of a "
-                             f"picture of the shape {list(shape)}; use fewer of them, or model.pool=1")
+            raise UsageError(f"model.pool={cfg.pool} after each of {len(cfg.channels)} convolutions leaves nothing of "
+                             f"a picture of the shape {list(shape)}; use fewer of them, or model.pool=1")
     net = nn.Sequential(*layers, nn.Flatten(), *dense(channels * math.prod(size), cfg.hidden, outputs, cfg.activation,
                                                       cfg.norm, cfg.dropout))
     return net.to(memory_format=torch.channels_last) if len(cfg.channels) > 1 else net       # faster, but for one layer

@@ -69,10 +69,9 @@ SMALL = ("agent.batch_size=16", "model.hidden=[16]", "model.pool=2")
 
 @hookimpl
 def lab_agents() -> list[Agent]:
-    return [Agent("classifier", Classifier, "lab_supervised.supervised:classifier", learns_from="data", tuned=CLASSIFIER,
-                  small=SMALL),
-            Agent("regressor", Regressor, "lab_supervised.supervised:regressor", learns_from="data", tuned=REGRESSOR,
-                  small=SMALL)]
+    agents = (("classifier", Classifier, CLASSIFIER), ("regressor", Regressor, REGRESSOR))
+    return [Agent(name, config, f"lab_supervised.supervised:{name}", learns_from="data", tuned=rows, small=SMALL)
+            for name, config, rows in agents]
 
 
 @hookimpl
