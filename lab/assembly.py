@@ -118,8 +118,8 @@ def settle_decay(cfg: LabConfig, budget: Budget, stream: Stream) -> None:
     per_count = (stream.epoch_updates or 0) / (stream.epoch_length or 1)
     updates = min(budget.updates, budget.steps * per_count if per_count else float("inf"))
     if updates == float("inf"):
-        raise UsageError("optimizer.decay is 0; expected a number from 1 to 1,000,000,000,000: the optimizer steps "
-                         f"over which optimizer.schedule={cfg.optimizer.schedule} goes")
+        raise UsageError(f"optimizer.decay is 0, so that optimizer.schedule={cfg.optimizer.schedule} goes over the "
+                         "whole run, and this budget does not say how many steps it has; give optimizer.decay")
     cfg.optimizer.decay = max(math.ceil(updates), 1)
 
 

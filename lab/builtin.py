@@ -74,7 +74,7 @@ class OptimizerConfig:
     decay: int = 0                # optimizer steps, to be held afterwards; 0: the whole run, where data says how many
     final: float = 0.0            # the last learning rate as a share of lr
     drops: list[float] = field(default_factory=lambda: [0.5, 0.75])     # of step: at these shares of decay ...
-    gamma: float = 0.1            # ... the rate is multiplied by this
+    factor: float = 0.1           # ... the rate is multiplied by this
 
     def __post_init__(self) -> None:
         one_of("optimizer.schedule", self.schedule, SCHEDULES)
@@ -83,7 +83,7 @@ class OptimizerConfig:
         within("optimizer.weight_decay", self.weight_decay, 0, 10)
         within("optimizer.warmup", self.warmup, 0, 10**12)
         within("optimizer.decay", self.decay, 0, 10**12)
-        within("optimizer.gamma", self.gamma, 0, 1)
+        within("optimizer.factor", self.factor, 0, 1)
         for share in self.drops:
             within("optimizer.drops", share, 0, 1)
         within("optimizer.final", self.final, 0, 1)

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from . import argv
 from .config import GROUPS, LabConfig
-from .errors import UsageError, first_line, nearest
+from .errors import UsageError, first_line, nearest, within
 from .host import core_folder, host
 from .mistakes import misfit, of_key, of_override, unknown
 from .tuned import marked, refuse_unknown, tuned, tuned_keys, usual_steps
@@ -163,6 +163,8 @@ def settled(cfg: LabConfig) -> LabConfig:
         raise UsageError("no budget: say how long to train with budget.steps=, .epochs=, .updates= or .minutes=")
     if cfg.data is not None:
         return cfg
+    if cfg.optimizer is not None and cfg.optimizer.schedule != "constant":
+        within("optimizer.decay", cfg.optimizer.decay, 1, 10**12)
     base = cfg.budget.steps or usual_steps(cfg) or 100_000
     cfg.log.every = cfg.log.every or max(base // 100, 1)
     cfg.evaluate.every = cfg.evaluate.every or max(base // 10, 1)

@@ -33,9 +33,9 @@ def one_cycle(step: int, start: float, end: float, duration: int) -> float:
     return cosine(step, start / 25, start, top) if step < top else cosine(step - top, start, end, duration - top)
 
 
-def step_down(step: int, start: float, gamma: float, drops: Sequence[float], duration: int) -> float:
-    """`start`, multiplied by `gamma` at each of the shares `drops` of `duration` (He et al. 2016, section 4.2)."""
-    return start * gamma ** sum(step >= share * duration for share in drops)
+def step_down(step: int, start: float, factor: float, drops: Sequence[float], duration: int) -> float:
+    """`start`, multiplied by `factor` at each of the shares `drops` of `duration` (He et al. 2016, section 4.2)."""
+    return start * factor ** sum(step >= share * duration for share in drops)
 
 
 SHAPES = {"constant": constant, "linear": linear, "cosine": cosine, "one_cycle": one_cycle}
@@ -48,7 +48,7 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
     """
     def shape(step: int) -> float:
         if cfg.schedule == "step":
-            return step_down(step, cfg.lr, cfg.gamma, cfg.drops, cfg.decay)
+            return step_down(step, cfg.lr, cfg.factor, cfg.drops, cfg.decay)
         return SHAPES[cfg.schedule](step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
 
     def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:

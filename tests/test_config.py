@@ -35,7 +35,9 @@ def refused(*args):
 
 @pytest.mark.parametrize("group, name, file", YAML, ids=[f"{group}={name}" for group, name, _ in YAML])
 def test_every_choice_composes_with_its_schema(group, name, file):
-    choice = ["env.id=CartPole-v1"] if (group, name) == ("env", "gym") else []
+    needs = {"gym": ["env.id=CartPole-v1"], "csv": ["data.path=a", "data.target=b"],
+             **{each: ["data.path=a"] for each in ("images", "npz", "sequences", "hf")}}
+    choice = needs.get(name, [])
     cfg = words(f"{group}={name}", *choice, *([] if group in ("agent", "experiment") else ["+agent=dqn"]))
     if group in ("agent", "env", "data", "model", "optimizer"):
         node = getattr(cfg, group)
@@ -48,7 +50,8 @@ def test_every_choice_composes_with_its_schema(group, name, file):
 def test_every_agent_has_a_choice_and_a_budget():
     for name in host().names("agent"):
         assert ("agent", name) in {(group, stem) for group, stem, _ in YAML}
-        assert words(f"agent={name}").budget.steps, name
+        budget = words(f"agent={name}").budget
+        assert budget.steps or budget.epochs, name
 
 
 def test_both_ways_of_naming_the_agent():
