@@ -12,11 +12,12 @@ from gymnasium import spaces
 from torch import nn
 
 from lab.assembly import assemble
+from lab.budget import Budget, Periods
 from lab.compose import composed
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.errors import UsageError
-from lab.runner import Budget, Periods, Runner
+from lab.runner import Runner
 from lab.testing import maker
 from lab_dqn.configs import DQN
 from lab_dqn.dqn import DeepQ, td_target

@@ -13,12 +13,12 @@ from torch import nn
 
 from lab import world
 from lab.assembly import assemble
+from lab.budget import Budget
 from lab.compose import composed
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.errors import UsageError
 from lab.replay import Replay
-from lab.runner import Budget
 from lab.testing import maker
 from lab_dqn import tuned
 from lab_dqn.build import explored

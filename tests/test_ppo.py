@@ -12,11 +12,12 @@ from torch import nn
 
 import lab_ppo.ppo
 from lab.assembly import assemble
+from lab.budget import Budget, Periods
 from lab.compose import composed
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.errors import UsageError
-from lab.runner import Budget, Periods, Runner
+from lab.runner import Runner
 from lab.testing import checks, maker
 from lab_ppo.actor_critic import ActorCritic
 from lab_ppo.distributions import Categorical, Gaussian

@@ -6,11 +6,11 @@ import torch
 from test_envs import COMPUTE, Counts, at_random, envs_of, on_disk, zeros
 
 from lab import checkpoint
+from lab.budget import Budget
 from lab.env_state import Tier
 from lab.envs import Envs
 from lab.errors import EnvError
 from lab.replay import Replay, Ring, Sampling
-from lab.runner import Budget
 from lab.testing import maker
 from lab.testing.envs import TinyBox
 from lab.testing.making import runner

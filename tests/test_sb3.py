@@ -17,9 +17,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from lab import checkpoint
 from lab.assembly import assemble, budget_of
+from lab.budget import Budget, Periods
 from lab.compose import composed
 from lab.host import host
-from lab.runner import Budget, Periods, Runner
+from lab.runner import Runner
 from lab.testing.making import Disk
 from lab_sb3.build import ALGORITHMS
 from lab_sb3.experiment import OURS

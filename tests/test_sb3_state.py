@@ -7,9 +7,9 @@ import torch
 
 from lab import checkpoint
 from lab.assembly import assemble
+from lab.budget import Budget
 from lab.compose import composed
 from lab.errors import Diverged, EnvError, UsageError
-from lab.runner import Budget
 from lab.saved_config import changed
 from lab.testing import checks, maker, next_batch
 from lab.testing.making import runner

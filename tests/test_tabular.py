@@ -9,11 +9,12 @@ import torch
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 
 from lab.assembly import assemble
+from lab.budget import Budget, Periods
 from lab.compose import composed
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.errors import UsageError
-from lab.runner import Budget, Periods, Runner
+from lab.runner import Runner
 from lab_tabular.exact import ExactValue, optimal_policy, optimum, policy_value
 from lab_tabular.learners import DoubleQLearning, ExpectedSarsa, QLearning, Sarsa
 from lab_tabular.maths import decayed, epsilon_greedy, expected, repeated, td_target

@@ -23,11 +23,12 @@ from typing import Any
 import torch
 
 from lab.assembly import assemble
+from lab.budget import Budget, Periods
 from lab.compose import composed
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.contract import Batch, Experiment, Learner, Metrics, Stream
-from lab.runner import Budget, Periods, Runner
+from lab.runner import Runner
 from lab.testing import next_batch
 
 from .. import common

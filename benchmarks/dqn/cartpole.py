@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from lab.assembly import assemble, budget_of
+from lab.budget import Periods
 from lab.compose import composed
 from lab.evaluate import EpisodeReturn
-from lab.runner import Periods, Runner
+from lab.runner import Runner
 from lab.world import World
 
 from .. import common

@@ -39,8 +39,9 @@ def sb3(steps: int, seed: int) -> dict[str, Any]:
 
 def lab(steps: int, seed: int, jit: str) -> dict[str, Any]:
     from lab.assembly import assemble
+    from lab.budget import Budget, Periods
     from lab.compose import composed
-    from lab.runner import Budget, Periods, Runner
+    from lab.runner import Runner
 
     from ..core.records import NEVER, Files
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.assembly import Assembled, assemble
+from lab.budget import Budget, Periods
 from lab.compose import composed
-from lab.runner import Budget, Periods, Runner
+from lab.runner import Runner
 
 from .. import common
 

@@ -88,8 +88,9 @@ def sb3(task: str, steps: int) -> dict[str, Any]:
 
 def lab(task: str, side: str, steps: int) -> dict[str, Any]:
     from lab.assembly import assemble
+    from lab.budget import Budget, Periods
     from lab.compose import composed
-    from lab.runner import Budget, Periods, Runner
+    from lab.runner import Runner
 
     from ..core.records import NEVER, Files
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from lab.assembly import Assembled, assemble, budget_of
+from lab.budget import Budget, Periods
 from lab.compose import composed
 from lab.contract import Policy
 from lab.evaluate import EpisodeReturn
 from lab.modules import evaluating
-from lab.runner import Budget, Periods, Runner
+from lab.runner import Runner
 from lab.state import frozen_rng
 from lab.world import World
 

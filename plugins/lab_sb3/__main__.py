@@ -8,6 +8,7 @@ from typing import Any
 from lab import folder, screen
 from lab.argv import key, split, take
 from lab.assembly import Assembled, assemble
+from lab.budget import Budget
 from lab.checkpoint import disk_error
 from lab.commands.runs import trained
 from lab.compose import composed
@@ -15,7 +16,6 @@ from lab.config import world_name
 from lab.errors import LabError, UsageError
 from lab.host import host
 from lab.run_folder import RunFolder
-from lab.runner import Budget
 from lab.sitting import Sitting
 
 USAGE = """expected one of these:
