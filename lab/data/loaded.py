@@ -43,7 +43,8 @@ class Data:
         """All examples of a split in their order, as they are, `size` at a time; 0: as many as are soon done with."""
         split = self.splits[name]
         size = size or min(max(NUMBERS // math.prod(self.about.shape), 1), LOOK)
-        return split.batches(torch.split(torch.arange(len(split)), size), self.compute.device, self.cfg.workers)
+        parts = torch.split(torch.arange(len(split)), size)
+        return split.batches(parts, self.compute.device, min(self.cfg.workers, len(parts) - 1))
 
     @cached_property
     def front(self) -> tuple[Front, tuple[int, ...]]:
