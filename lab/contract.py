@@ -19,7 +19,8 @@ Batch = Mapping[str, Tensor]      # a common leading axis on every tensor, alrea
 Metrics = Mapping[str, Tensor]    # "group/name" -> 0-d tensor, still on the device: only the runner reads it
 Evaluator = Callable[[], Mapping[str, Any]]
 # ^ {"return/mean": 500.0}; the runner puts eval/ before each name. A number is a metric; a uint8 array [H, W, 3] is a
-#   picture and [T, H, W, 3] a film, both kept under media/; a tensor is shown as the histogram of its values.
+#   picture and [T, H, W, 3] a film; a tensor is shown as the histogram of its values; lab.media has Table, for CSV, and
+#   Counts, for a curve of precision over recall. All but numbers are kept under media/.
 Act = Callable[[Tensor, int], Tensor]             # (obs [N, ...], count so far) -> action [N, ...], with exploration
 Policy = Callable[[Tensor], Tensor]               # obs [N, ...] -> action [N, ...], without
 # ^ Either may have a memory of each episode. It then has a method begin(fresh), called before every step with booleans

@@ -10,13 +10,27 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from .errors import LabError, UsageError
+
+
+class Table(str):
+    """CSV with a header: kept as a file, and shown as text."""
+
+
+class Counts(NamedTuple):
+    """Of a yes or no at T thresholds, evenly from 0 to 1: a curve of precision over recall."""
+
+    true_positives: list[int]
+    false_positives: list[int]
+    true_negatives: list[int]
+    false_negatives: list[int]
+
 
 FPS = 30                          # of films
 FASTEST = 50                      # frames per second: browsers show a GIF frame of under 20 ms for 100 ms
@@ -131,3 +145,16 @@ def histogram(values: ArrayLike, bins: int = 64) -> bytes:
     counts, edges = np.histogram(array, bins)
     moments = {"sum": float(array.sum()), "sum_squares": float(array @ array)}
     return json.dumps({"counts": counts.tolist(), "edges": edges.tolist(), **moments}).encode()
+
+
+def encoded(value: Any) -> tuple[str, bytes]:
+    """The kind of file, and what stands in it: a picture [H, W, 3], a film [T, H, W, 3], a table, counts, or a tensor,
+    whose histogram it is.
+    """
+    if isinstance(value, Table):
+        return ".csv", value.encode()
+    if isinstance(value, Counts):
+        return ".pr", json.dumps(value._asdict()).encode()
+    if not isinstance(value, np.ndarray):
+        return ".json", histogram(value.detach().float().cpu().numpy())
+    return (".png", png(value)) if value.ndim == 3 else (".gif", gif(list(value), FPS))

@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import checkpoint, media
 from .errors import DiskError, LabError, ResumeError, RunInUse
 from .folder import finite, going_on, records
@@ -180,11 +178,8 @@ class RunFolder:
 
 
 def keep(path: Path, name: str, count: int, value: Any) -> Path:
-    """Write a picture [H, W, 3], a film [T, H, W, 3] or a tensor's histogram; returns its file."""
-    if not isinstance(value, np.ndarray):
-        kind, body = ".json", media.histogram(value.detach().float().cpu().numpy())
-    else:
-        kind, body = (".png", media.png(value)) if value.ndim == 3 else (".gif", media.gif(list(value), media.FPS))
+    """Write what `media.encoded` takes; returns its file."""
+    kind, body = media.encoded(value)
     file = media.place(path, name, count, kind)
     checkpoint.write_file(file, body)
     return file

@@ -20,9 +20,12 @@ from .budget import Budget, Periods, after
 from .compute import Compute
 from .contract import Evaluator, Experiment
 from .errors import DataError, Diverged, EnvError
+from .media import Counts, Table
 from .meter import Meter, number
 from .modules import evaluating
 from .state import frozen_rng, rng_state, set_rng_state
+
+SHOWN = (np.ndarray, torch.Tensor, Table, Counts)         # and not written as a number
 
 
 class Record(Protocol):
@@ -146,7 +149,7 @@ class Runner:
         with torch.no_grad(), frozen_rng(), evaluating(self.learner):
             for evaluator in evaluators.values():
                 found |= {f"eval/{name}": value for name, value in evaluator().items()}
-        media = {name: value for name, value in found.items() if isinstance(value, np.ndarray | torch.Tensor)}
+        media = {name: value for name, value in found.items() if isinstance(value, SHOWN)}
         for name, value in media.items():
             self.record.media(self.stream.count, name, value)
         if metrics := {name: value for name, value in found.items() if name not in media}:

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as table
+from tensorboard.plugins.pr_curve import metadata as pr
 from tensorboard.plugins.text import metadata as text_plugin
 from tensorboard.util.tensor_util import make_tensor_proto
 
@@ -91,6 +93,22 @@ def table_value(tag: str, **content: Any) -> Value:
     return Summary.Value(tag=tag, metadata=table.create_summary_metadata(data), tensor=table.NULL_TENSOR)
 
 
+def pr_curve(name: str, counted: bytes) -> Value:
+    """The JSON of `lab.media.Counts`, for the tab of precision and recall."""
+    counts = json.loads(counted)
+    true, false, negative, missed = (np.array(counts[each], np.float64) for each in (
+        "true_positives", "false_positives", "true_negatives", "false_negatives"))          # [T] each
+    precision, recall = true / np.maximum(true + false, 1), true / np.maximum(true + missed, 1)
+    return Summary.Value(tag=name, metadata=pr.create_summary_metadata(name, "", len(true)),
+                         tensor=make_tensor_proto(np.stack([true, false, negative, missed, precision, recall])))
+
+
+def table_text(name: str, data: bytes) -> Value:
+    """CSV as it is."""
+    return text(name, f"```\n{data.decode()}```")
+
+
 MEDIA: dict[str, Callable[[str, bytes], Value]] = {
     ".png": image, ".gif": image, ".json": histogram, ".md": lambda name, data: text(name, data.decode()),
+    ".csv": table_text, ".pr": pr_curve,
 }

@@ -1,6 +1,7 @@
 """Batches of a split, each epoch in an order of its own. B examples in a batch, N in the split."""
 
 from collections.abc import Generator, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from .dataset import Split
 class Shuffled(Stream):
     """Every example once in every epoch; the order of epoch e depends on the seed and e alone.
 
-    The last batch of an epoch has what is left. `batch_size` 0, or more than there are examples: all of them at once.
+    The last batch of an epoch has what is left; one example alone, which has no variance, joins the batch before it.
+    `batch_size` 0, or more than there are examples: all of them at once.
     """
 
     saved = ("count", "data")
@@ -27,7 +29,8 @@ class Shuffled(Stream):
         self.split, self.compute, self.workers, self.said = split, compute, workers, list(notes)
         self.augmented, self.data = augmented or None, split.fingerprint()
         self.n, self.size = len(split), min(batch_size or len(split), len(split))
-        self.epoch_length = self.n
+        self.alone = self.n % self.size == 1 and self.size > 1
+        self.epoch_length, self.epoch_updates = self.n, -(-self.n // self.size) - self.alone
         self.source: Generator[tuple[Batch, Tensor, int]] | None = None         # the batches from `reached` on
         self.reached = 0
 
@@ -55,8 +58,10 @@ class Shuffled(Stream):
         """The rows [B] of each batch from `count` on, and their epoch."""
         epoch, start = divmod(count, self.n)
         while True:
-            for rows in torch.split(self.order(epoch)[start:], self.size):
-                yield rows, epoch
+            order, ends = self.order(epoch), [*range(self.size, self.n - self.alone, self.size), self.n]
+            for begin, end in pairwise([0, *ends]):
+                if begin >= start:
+                    yield order[begin:end], epoch
             epoch, start = epoch + 1, 0
 
     def order(self, epoch: int) -> Tensor:

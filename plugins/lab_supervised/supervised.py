@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, huber_loss, mse_loss
 
-from lab import metrics
-from lab.contract import Evaluator, Experiment
+from lab import figures, metrics, reports
+from lab.contract import Experiment
 from lab.data.judge import Judge, Measure
+from lab.data.loaded import Data
 from lab.data.network import network
 from lab.errors import UsageError
 from lab.world import World
@@ -30,7 +32,7 @@ def classifier(cfg: Classifier, world: World) -> Experiment:
     net = network(world, len(about.classes))
     learner = Predictor(net, loss, hits, world.optimizer(net.parameters()), cfg, world.compute)
     measure = partial(metrics.classification, top_k=cfg.top_k)
-    return experiment(world, learner, measure, partial(metrics.per_class, classes=about.classes))
+    return experiment(world, learner, measure, partial(reports.classes_report, classes=about.classes))
 
 
 def balanced(counts: Tensor) -> Tensor:
@@ -73,20 +75,37 @@ def regressor(cfg: Regressor, world: World) -> Experiment:
         return error(out / scale, y / scale)
 
     learner = Predictor(net, loss, errors, world.optimizer(net.parameters()), cfg, world.compute)
-    return experiment(world, learner, metrics.regression)
+    return experiment(world, learner, metrics.regression, partial(reports.numbers_report, targets=about.targets))
 
 
 def errors(out: Tensor, y: Tensor) -> Mapping[str, Tensor]:
     return {"train/mae": (out - y).abs().mean()}
 
 
-def experiment(world: World, learner: Predictor, measure: Measure, closer: Measure | None = None) -> Experiment:
-    """Evaluated on the validation split while it trains, and on the test split at the end, there also by `closer`."""
+def experiment(world: World, learner: Predictor, measure: Measure, report: Measure) -> Experiment:
+    """Evaluated on the validation split while it trains, and on the test split at the end, there also by `report`."""
     data = world.data
-    closing: dict[str, Evaluator] = {}
-    if "test" in data.splits:
-        closing["test"] = Judge(lambda: learner.judged, data, "test", measure, "test/")
-        if closer:
-            closing["closer"] = Judge(lambda: learner.judged, data, "test", closer, "test/")
-    return Experiment(learner, data.stream(learner.cfg.batch_size),
-                      {data.judged: Judge(lambda: learner.judged, data, data.judged, measure)}, closing)
+
+    def judge(split: str, measure: Measure, prefix: str = "") -> Judge:
+        return Judge(lambda: learner.judged, data, split, measure, prefix)
+
+    def whole(out: Tensor, y: Tensor) -> Mapping[str, Any]:
+        mistakes = worst_pictures(data, out, y) if data.about.classes and data.about.kind == "picture" else {}
+        return {**measure(out, y), **report(out, y), **mistakes}
+
+    last = {"test": judge("test", whole, "test/")} if "test" in data.splits else {}
+    return Experiment(learner, data.stream(learner.cfg.batch_size), {data.judged: judge(data.judged, measure)}, last)
+
+
+def worst_pictures(data: Data, logits: Tensor, y: Tensor) -> Mapping[str, Any]:
+    """The mistakes of the greatest loss on the test split, each with what it is and what was said."""
+    rows = reports.worst(logits, y)
+    if not len(rows):
+        return {}
+    x = next(data.splits["test"].batches([rows.cpu()], torch.device("cpu")))["x"]           # [n, C, H, W]
+    x = x if x.is_floating_point() else x / 255
+    said, chance = logits[rows].argmax(-1), logits[rows].softmax(-1).amax(-1)
+    names = data.about.classes
+    captions = [f"{names[a]}, said {names[b]} {p:.2f}" for a, b, p in zip(y[rows], said, chance, strict=True)]
+    pictures = x.movedim(1, -1)[..., :3].numpy() if x.shape[1] >= 3 else x[:, 0].numpy()
+    return {"mistakes": figures.captioned(list(pictures), captions)}

@@ -1,0 +1,84 @@
+"""Pictures of how good predictions are: uint8 [H, W, 3]. N examples, K classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+NAMED = 30                        # classes up to which an axis has room for their names
+
+
+def figure(width: float, height: float) -> Any:
+    """Of so many inches. Matplotlib is imported when it is needed, and keeps no state here."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    made = Figure((width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def drawn(made: Any) -> Picture:
+    made.canvas.draw()
+    return np.ascontiguousarray(np.asarray(made.canvas.buffer_rgba())[:, :, :3])
+
+
+def confusion(counts: NDArray[np.int64], classes: Sequence[str]) -> Picture:
+    """Of counts [K, K]: rows are the true classes, columns what was said; shades are shares of a row."""
+    made, k = figure(*2 * [min(3 + 0.35 * len(classes), 14)]), len(classes)
+    axes = made.add_subplot()
+    axes.imshow(counts / np.maximum(counts.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="true")
+    if k <= NAMED:
+        axes.set_xticks(range(k), classes, rotation=90)
+        axes.set_yticks(range(k), classes)
+        for i, j in np.argwhere(counts):
+            dark = counts[i, j] > counts[i].sum() / 2
+            axes.text(j, i, counts[i, j], ha="center", va="center", fontsize=7, color="white" if dark else "black")
+    return drawn(made)
+
+
+def curves(lines: Sequence[tuple[str, NDArray[Any], NDArray[Any]]], across: str, up: str) -> Picture:
+    """Of (name, x, y) in the unit square, such as the ROC of each class."""
+    made = figure(6.4 if len(lines) <= NAMED else 5, 5)
+    axes = made.add_subplot()
+    for name, x, y in lines:
+        axes.plot(x, y, label=name, linewidth=1)
+    axes.set(xlabel=across, ylabel=up, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    if len(lines) <= NAMED:
+        axes.legend(fontsize=7, bbox_to_anchor=(1.01, 1), loc="upper left")
+    return drawn(made)
+
+
+def reliability(confidence: NDArray[Any], accuracy: NDArray[Any], counts: NDArray[Any]) -> Picture:
+    """Mean confidence and accuracy of each bin [M], as large as its share of the examples; the line is perfect."""
+    made = figure(5, 5)
+    axes, there = made.add_subplot(), counts > 0
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    axes.scatter(confidence[there], accuracy[there], s=10 + 400 * counts[there] / counts.sum())
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    return drawn(made)
+
+
+def captioned(pictures: Sequence[NDArray[Any]], captions: Sequence[str], columns: int = 5) -> Picture:
+    """A grid of pictures [H, W] or [H, W, 3], floats from 0 to 1, with a line of text above each."""
+    rows = -(-len(pictures) // columns)
+    made = figure(1.7 * columns, 2 * rows)
+    for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        axes = made.add_subplot(rows, columns, i + 1)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        axes.set_title(caption, fontsize=7)
+        axes.axis("off")
+    return drawn(made)
+
+
+def scatter(x: NDArray[Any], y: NDArray[Any], across: str, up: str) -> Picture:
+    """Points [N] and the line where both are equal."""
+    made = figure(5, 5)
+    axes, ends = made.add_subplot(), [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
+    axes.plot(ends, ends, color="grey", linewidth=1)
+    axes.scatter(x, y, s=6, alpha=0.5)
+    axes.set(xlabel=across, ylabel=up)
+    return drawn(made)
