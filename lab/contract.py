@@ -82,4 +82,5 @@ class Experiment:
     stream: Stream
     evaluators: Mapping[str, Evaluator] = field(default_factory=dict)
     closing: Mapping[str, Evaluator] = field(default_factory=dict)     # at the end of the run alone
+    summary: str = ""             # of its networks, as Markdown; lab.layers makes one
     policy: Policy | None = None  # for evaluation over episodes, `lab eval` and `lab play`

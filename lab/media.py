@@ -23,6 +23,10 @@ class Table(str):
     """CSV with a header: kept as a file, and shown as text."""
 
 
+class Text(str):
+    """Markdown."""
+
+
 class Counts(NamedTuple):
     """Of a yes or no at T thresholds, evenly from 0 to 1: a curve of precision over recall."""
 
@@ -148,11 +152,13 @@ def histogram(values: ArrayLike, bins: int = 64) -> bytes:
 
 
 def encoded(value: Any) -> tuple[str, bytes]:
-    """The kind of file, and what stands in it: a picture [H, W, 3], a film [T, H, W, 3], a table, counts, or a tensor,
-    whose histogram it is.
+    """The kind of file, and what stands in it: a picture [H, W, 3], a film [T, H, W, 3], a table, text, counts, or a
+    tensor, whose histogram it is.
     """
     if isinstance(value, Table):
         return ".csv", value.encode()
+    if isinstance(value, Text):
+        return ".md", value.encode()
     if isinstance(value, Counts):
         return ".pr", json.dumps(value._asdict()).encode()
     if not isinstance(value, np.ndarray):

@@ -18,6 +18,7 @@ from .budget import Periods
 from .config import plain_of, world_name
 from .errors import DiskError, Diverged, LabError, UsageError
 from .host import host
+from .media import Text
 from .modules import count_parameters
 from .progress import Progress
 from .run_folder import RunFolder
@@ -93,6 +94,8 @@ class Sitting:
             self.sinks.start(plain)
         for sink in cfg.log.sinks:
             self.sinks.open(sink.name, partial(host().load("sink", sink.name), sink, self.path), plain)
+        if new and self.made.experiment.summary:
+            self.record.media(0, "model", Text(self.made.experiment.summary))
         if new:
             self.runner.save()
         else:
@@ -152,7 +155,7 @@ class Sitting:
         LOG.info("%s on %s, seed %d, from %s: %s", cfg.agent.name, world_name(cfg), cfg.seed, self.at(), self.path)
         LOG.info("%s%s, %s, %d thread%s, %s; %s parameters", about["device"], gpu, about["precision"], about["threads"],
                  "s" * (about["threads"] != 1), about["jit"], f"{size:,}")
-        for note in self.stream.notes():
+        for note in [*self.stream.notes(), *self.made.experiment.summary.splitlines()]:
             LOG.info("%s", note)
         if self.budget.used(self.stream.count, self.runner.updates, self.runner.seconds) >= 1:
             LOG.info("this run is finished; it goes on with a larger budget.steps, .updates or .minutes")

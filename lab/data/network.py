@@ -2,10 +2,13 @@
 
 import copy
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..layers import summary
 from ..world import World
+from .dataset import About
 
 
 class Network(nn.Module):
@@ -44,3 +47,11 @@ def network(world: World, outputs: int | None = None) -> Network:
     steps = shape if about.kind == "sequence" else (shape[1], shape[0] * shape[2])
     body = world.model(steps, outputs, role="sequence")
     return Network(copy.deepcopy(front), body, steps=True).to(world.compute.device)
+
+
+def summed_up(net: Network, about: About) -> str:
+    """The layers of a network, as one example of the data goes through them."""
+    device = next(net.buffers()).device
+    x = torch.zeros(1, *about.shape, device=device)
+    length = torch.tensor([about.shape[0]], device=device) if about.ragged else None
+    return summary(net, lambda: net(x, length))

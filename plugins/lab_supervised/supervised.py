@@ -12,7 +12,7 @@ from lab import figures, metrics, reports
 from lab.contract import Experiment
 from lab.data.judge import Judge, Measure
 from lab.data.loaded import Data
-from lab.data.network import network
+from lab.data.network import network, summed_up
 from lab.errors import UsageError
 from lab.world import World
 
@@ -94,7 +94,8 @@ def experiment(world: World, learner: Predictor, measure: Measure, report: Measu
         return {**measure(out, y), **report(out, y), **mistakes}
 
     last = {"test": judge("test", whole, "test/")} if "test" in data.splits else {}
-    return Experiment(learner, data.stream(learner.cfg.batch_size), {data.judged: judge(data.judged, measure)}, last)
+    return Experiment(learner, data.stream(learner.cfg.batch_size), {data.judged: judge(data.judged, measure)}, last,
+                      summed_up(learner.net, data.about))
 
 
 def worst_pictures(data: Data, logits: Tensor, y: Tensor) -> Mapping[str, Any]:

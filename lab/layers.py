@@ -1,0 +1,64 @@
+"""What a network consists of, as a table: layers, shapes, parameters and operations. B examples, T steps."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .modules import evaluating
+
+Row = tuple[str, str, str, int, int]              # name, kind, shape of its output, parameters, operations
+
+
+def operations(layer: nn.Module, given: Tensor, out: Tensor) -> int:
+    """Multiplications and additions of one layer for what it was given, two for each weight that is used; 0 for others.
+
+    Of fully connected, convolutional and recurrent layers, which do nearly all of the work.
+    """
+    if isinstance(layer, nn.Linear):
+        return 2 * out.numel() * layer.in_features
+    if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        return 2 * out.numel() * layer.in_channels // layer.groups * math.prod(layer.kernel_size)
+    if isinstance(layer, nn.RNNBase):
+        weights = sum(value.numel() for name, value in layer.named_parameters() if name.startswith("weight"))
+        return 2 * weights * given.numel() // layer.input_size                  # of every step of every example
+    return 0
+
+
+def rows(net: nn.Module, call: Callable[[], Any]) -> list[Row]:
+    """The layers of `net` in the order in which `call` goes through them."""
+    found, hooks = list[Row](), list[Any]()
+
+    def note(name: str) -> Callable[..., None]:
+        def hook(layer: nn.Module, given: tuple[Any, ...], out: Any) -> None:
+            out = next((each for each in (out if isinstance(out, tuple) else (out,)) if isinstance(each, Tensor)), None)
+            first = next((each for each in given if isinstance(each, Tensor)), None)
+            if out is None or first is None:
+                return                            # packed sequences
+            own = sum(p.numel() for p in layer.parameters(recurse=False))
+            shape = " x ".join(map(str, out.shape[1:]))
+            found.append((name, type(layer).__name__, shape, own, operations(layer, first, out) // len(out)))
+        return hook
+
+    for name, layer in net.named_modules():
+        if not list(layer.children()):
+            hooks.append(layer.register_forward_hook(note(name)))
+    try:
+        with torch.no_grad(), evaluating([net]):
+            call()
+    finally:
+        for each in hooks:
+            each.remove()
+    return found
+
+
+def summary(net: nn.Module, call: Callable[[], Any]) -> str:
+    """The table as Markdown, sums in its last row; operations are of one example."""
+    found = rows(net, call)
+    lines = [("layer", "kind", "output", "parameters", "operations"), *[("---",) * 5]]
+    lines += [(name, kind, shape, f"{own:,}", f"{work:,}") for name, kind, shape, own, work in found]
+    total = sum(p.numel() for p in net.parameters())
+    lines.append(("sum", "", "", f"{total:,}", f"{sum(row[-1] for row in found):,}"))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
