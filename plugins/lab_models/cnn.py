@@ -30,11 +30,11 @@ def build(cfg: CNN, shape: tuple[int, ...], outputs: int | None = None) -> nn.Se
     channels, *size = (shape[2], *shape[:2]) if last else shape
     layers: list[nn.Module] = [ChannelsFirst()] if last else []
     for out, kernel, stride in zip(cfg.channels, cfg.kernels, cfg.strides, strict=True):
-        if min(size) < kernel:
+        around = kernel // 2 if cfg.padding == "same" else 0
+        if min(size) + 2 * around < kernel:
             raise UsageError(f"model.kernels={list(cfg.kernels)} with model.strides={list(cfg.strides)} do not fit a "
                              f"picture of the shape {list(shape)}: a kernel of {kernel} meets {size[0]} x {size[1]}; "
                              "use smaller kernels, smaller strides or fewer layers")
-        around = kernel // 2 if cfg.padding == "same" else 0
         layers += convolved(cfg, channels, out, kernel, stride, around)
         channels, size = out, [((side + 2 * around - kernel) // stride + 1) // cfg.pool for side in size]
         if not min(size):

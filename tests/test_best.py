@@ -1,0 +1,70 @@
+"""The best evaluation: which one it is, that its checkpoint stays, and that a run ends when none is better."""
+
+import json
+
+import pytest
+
+from lab.best import Best
+from lab.errors import LabError, UsageError
+
+
+def looked(best, values, name="eval/accuracy"):
+    return [best.look({name: value}, count) for count, value in enumerate(values)]
+
+
+def test_the_greatest_is_the_best_and_of_equal_ones_the_first():
+    best = Best("accuracy")
+    assert looked(best, [0.2, 0.5, 0.4, 0.5, 0.6]) == [True, True, False, False, True]
+    assert (best.value, best.count, best.waited) == (0.6, 4, 0)
+
+
+@pytest.mark.parametrize("name", ["loss", "test/rmse", "eval/loss"])
+def test_of_a_loss_the_least(name):
+    best = Best(name)
+    assert looked(best, [2.0, 3.0, 1.0], f"eval/{name.removeprefix('eval/')}") == [True, False, True]
+
+
+def test_what_is_no_number_is_never_the_best():
+    assert looked(Best("accuracy"), [float("nan"), 0.1, float("nan"), 0.2]) == [False, True, False, True]
+
+
+def test_patience_counts_evaluations_since_the_best():
+    best, over = Best("accuracy", patience=2), []
+    for count, value in enumerate([0.5, 0.4, 0.6, 0.6, 0.5]):
+        best.look({"eval/accuracy": value}, count)
+        over.append(best.over)
+    assert over == [False, False, False, False, True]
+
+
+def test_a_metric_that_is_not_there():
+    with pytest.raises(LabError, match=r"evaluate.metric=acuracy is in no evaluation. Did you mean 'accuracy'"):
+        Best("acuracy").look({"eval/accuracy": 0.5, "loss/train": 1.0}, 1)
+
+
+def test_without_a_metric_nothing_is_looked_at():
+    best = Best()
+    assert not best.look({}, 1) and not best.over and best.describe() == {}
+
+
+def test_patience_needs_a_metric():
+    from lab.config import EvaluateConfig
+
+    with pytest.raises(UsageError, match=r"evaluate.patience waits for a better evaluation"):
+        EvaluateConfig(patience=3)
+
+
+def test_a_run_ends_early_keeps_the_best_and_is_judged_by_it(lab, tmp_path):
+    """Resumed with more patience it goes on to the end of its budget."""
+    run = tmp_path / "run"
+    words = ("+agent=classifier", "data=iris", "model=mlp", "budget.epochs=40", "evaluate.metric=accuracy",
+             "evaluate.patience=3", "checkpoint.keep=1", f"hydra.run.dir={run}")
+    assert lab(*words)[0] == 0
+    about = json.loads((run / "run.json").read_text())
+    best, kept = about["best"], sorted(int(path.name) for path in (run / "checkpoints").glob("0*"))
+    assert about["status"] == "finished" and about["count"] < 40 * 108
+    assert kept == [best["count"], about["count"]] and about["count"] - best["count"] == 3 * 108
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    found = {line["count"]: line["metrics"]["eval/accuracy"] for line in lines if "eval/accuracy" in line["metrics"]}
+    assert best["value"] == max(found.values()) == found[best["count"]]
+    assert lab(f"resume={run}", "evaluate.patience=100")[0] == 0
+    assert json.loads((run / "run.json").read_text())["count"] == 40 * 108
