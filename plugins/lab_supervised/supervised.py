@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, huber_loss, mse_loss
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lab import figures, metrics, reports
 from lab.contract import Experiment
@@ -84,7 +85,10 @@ def errors(out: Tensor, y: Tensor) -> Mapping[str, Tensor]:
 
 def experiment(world: World, learner: Predictor, measure: Measure, report: Measure) -> Experiment:
     """Evaluated on the validation split while it trains, and on the test split at the end, there also by `report`."""
-    data = world.data
+    data, stream = world.data, world.data.stream(learner.cfg.batch_size)
+    if stream.size == 1 and any(isinstance(part, _BatchNorm) for part in learner.net.modules()):
+        raise UsageError("agent.batch_size=1 leaves model.norm=batch one example, which has no variance; use "
+                         "model.norm=none, or more examples in a batch")
 
     def judge(split: str, measure: Measure, prefix: str = "") -> Judge:
         return Judge(lambda: learner.judged, data, split, measure, prefix)
@@ -94,7 +98,7 @@ def experiment(world: World, learner: Predictor, measure: Measure, report: Measu
         return {**measure(out, y), **report(out, y), **mistakes}
 
     last = {"test": judge("test", whole, "test/")} if "test" in data.splits else {}
-    return Experiment(learner, data.stream(learner.cfg.batch_size), {data.judged: judge(data.judged, measure)}, last,
+    return Experiment(learner, stream, {data.judged: judge(data.judged, measure)}, last,
                       summed_up(learner.net, data.about))
 
 
