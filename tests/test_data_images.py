@@ -253,6 +253,7 @@ def test_a_file_that_breaks_while_training(many, tmp_path, workers):
     path.write_bytes(body)
     again, _ = runner(assembled(many, *late, initial=9), tmp_path / "broken", evaluate=40)
     again.load(checkpoint.newest(tmp_path / "broken", print)[1])
+    assert again.stream.count == 70
     again.run(Budget(updates=20))
     again.stream.close()
     for one, two in zip(whole.learner.net.parameters(), again.learner.net.parameters(), strict=True):

@@ -89,8 +89,9 @@ def test_no_process_is_left_when_the_stream_is_closed():
     source.next()
     pids = [process.pid for process in multiprocessing.active_children()]
     assert len(pids) == 2
+    kept = source.source
     source.close()
-    assert not multiprocessing.active_children()
+    assert kept and not multiprocessing.active_children()
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
     source.close()                            # twice does no harm
 
@@ -112,9 +113,10 @@ def test_a_pass_over_a_split_ends_its_processes():
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_cannot_be_read_is_named(workers, closing):
     source = closing(split(read=Numbers(broken=7)), workers)
-    with pytest.raises(DataError, match=r"^file 7 is gone$"):
+    with pytest.raises(DataError, match=r"^file 7 is gone$") as error:
         taken(source, 3)
-    assert not multiprocessing.active_children()
+    assert not multiprocessing.active_children(), "while the traceback is kept"
+    assert error
 
 
 def test_an_error_that_is_not_the_labs_names_the_example():

@@ -35,6 +35,12 @@ def test_steps_come_in_the_order_of_the_file(built):
     assert train["y"].tolist() == [0, 1, 0] and train["x"].dtype == torch.float32
 
 
+def test_many_steps_keep_their_order(built):
+    rows = "".join(f"{'ab'[j % 2]},{j},{'xy'[j % 2]}\n" for j in range(100))
+    train = built(f"id,v,target\n{rows}").splits["train"].tensors
+    assert train["x"][:, :, 0].tolist() == [list(range(0, 100, 2)), list(range(1, 100, 2))]
+
+
 def test_all_of_one_length(built):
     assert not built("id,v,target\na,1,x\na,2,x\nb,1,y\nb,2,y\n").about.ragged
 

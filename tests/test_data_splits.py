@@ -10,7 +10,7 @@ from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.data.config import DataConfig
 from lab.data.dataset import About, Dataset, Held
-from lab.data.loaded import loaded
+from lab.data.loaded import Data, loaded
 from lab.data.shuffled import Shuffled
 from lab.data.splits import split_rows
 from lab.errors import ResumeError, UsageError
@@ -94,6 +94,26 @@ def test_a_class_that_only_the_test_has():
     three = Dataset(About("table", (1,), classes=("a", "b", "c")), dataset().splits)
     with pytest.raises(UsageError, match="no example of the class 'c': give it some"):
         loaded(DataConfig("x"), three, compute())
+
+
+class Asked(Held):
+    """Writes down how it was read."""
+
+    def batches(self, orders, device, workers=0):
+        orders = list(orders)
+        self.sizes, self.workers = [len(rows) for rows in orders], workers
+        return super().batches(orders, device, workers)
+
+
+@pytest.mark.parametrize("n, shape, sizes, workers", [
+    (2050, (1,), [1024, 1024, 2], 2), (1024, (1,), [1024], 0), (3, (3, 2**11, 2**11), [1, 1, 1], 2),
+    (5, (1, 2**11, 2**11), [4, 1], 1)])
+def test_a_whole_split_is_looked_at_in_parts_that_fit(n, shape, sizes, workers):
+    """Each of at most 1024 examples and 2**24 numbers; a single part needs no process to read ahead."""
+    split = Asked(x=torch.zeros(n))
+    data = Data(DataConfig("x", workers=8), About("table", shape), {"train": split}, compute())
+    assert sum(len(batch["x"]) for batch in data.batches("train")) == n
+    assert (split.sizes, split.workers) == (sizes, workers)
 
 
 # --- the order ---
