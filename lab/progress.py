@@ -18,7 +18,7 @@ from rich.text import Text
 
 from .pace import Pace, Sample, clock, number
 
-PREFERRED = ("eval/return/mean", "episode/return", "eval/accuracy", "eval/loss")
+PREFERRED = ("eval/return/mean", "episode/return", "eval/test/accuracy", "eval/test/rmse", "eval/accuracy", "eval/loss")
 PERIOD = 0.25                     # seconds between two looks at the count
 GONE = (OSError, ValueError)      # what a closed terminal or a broken pipe raises
 
