@@ -275,8 +275,9 @@ def test_from_the_command_line(many, process):
     assert more.returncode == 0, more.stderr
 
 
-def test_ctrl_c_reaches_the_readers_and_stops_the_run_alone(many, tmp_path):
-    """It goes to the whole group of processes: those that read must not die of it before the run is saved."""
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_no_reader_is_left_however_a_run_ends(many, tmp_path, number, code):
+    """Ctrl-C goes to the whole group: those that read must not die of it before the run is saved."""
     endless = command(many, "data.memory=0", "data.workers=2", "budget.epochs=10000", "log.every=30")
     running = subprocess.Popen([sys.executable, *endless], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
                                start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -284,10 +285,10 @@ def test_ctrl_c_reaches_the_readers_and_stops_the_run_alone(many, tmp_path):
     until = time.monotonic() + 60
     while not (log.exists() and log.stat().st_size) and time.monotonic() < until and running.poll() is None:
         time.sleep(0.1)
-    os.killpg(running.pid, signal.SIGINT)
+    (os.killpg if number == signal.SIGINT else os.kill)(running.pid, number)
     _, said = running.communicate(timeout=60)
-    assert running.returncode == 130, said
-    assert "stopped by SIGINT" in said and "Traceback" not in said
+    assert running.returncode == code, said
+    assert ("stopped by SIGINT" in said) == (code == 130) and "Traceback" not in said
     until = time.monotonic() + 10
     while group(running.pid) and time.monotonic() < until:
         time.sleep(0.1)

@@ -1,7 +1,9 @@
 """Examples that are read when they are asked for, by processes that read ahead. N examples, B in a batch."""
 
 import math
+import multiprocessing
 import signal
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,6 +23,7 @@ from ..contract import Batch
 from ..devices import room
 from ..errors import DataError, LabError, UsageError
 from ..team import START, context, held_back
+from ..worker import follow
 from .dataset import Held, Split
 
 LEFT_ALONE = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)       # the parent decides, and may still save
@@ -163,6 +166,7 @@ def started(inputs: Inputs, numbers: Iterator[list[int]], device: torch.device, 
 
 
 def begin(number: int) -> None:
-    """Of each process."""
+    """Of each process. It ends with its parent, which the loader's own watch does not see from a forkserver."""
     for each in LEFT_ALONE:
         signal.signal(each, signal.SIG_IGN)
+    threading.Thread(target=follow, args=(multiprocessing.parent_process(),), daemon=True).start()

@@ -29,6 +29,20 @@ def numeric(field: str) -> bool:
     return True
 
 
+def parsed(fields: Sequence[str]) -> np.ndarray | None:
+    """[R] float64, as `number` says; None where a field is no number."""
+    try:
+        values = np.array([float(field or "nan") for field in fields])
+    except ValueError:
+        return None
+    return None if "_" in "".join(fields) else values
+
+
+def odd(fields: Sequence[str]) -> int:
+    """The row of the first that is no number."""
+    return next(row for row, field in enumerate(fields) if not numeric(field))
+
+
 def missing(field: str) -> bool:
     return field.lower() in ("", "nan")
 
@@ -43,15 +57,12 @@ def columns_of(found: CsvFile, names: Sequence[str], categorical: Sequence[str])
 
 def column_of(found: CsvFile, name: str, chosen: bool) -> Column:
     fields = found.fields(name, "data.columns")
-    told = [field for field in fields if not missing(field)]
-    if not chosen:
-        count = sum(map(numeric, told))
-        if count == len(told):
-            return Column(name)
-        if count:
-            odd = next(field for field in told if not numeric(field))
-            raise UsageError(f"{found.at(fields.index(odd), name)}: {odd!r} is no number, and others of the column "
-                             f"are; where it is missing leave the field empty{CATEGORIES.format(name)}")
+    if not chosen and parsed(fields) is not None:
+        return Column(name)
+    if not chosen and any(numeric(field) and not missing(field) for field in fields):
+        row = odd(fields)
+        raise UsageError(f"{found.at(row, name)}: {fields[row]!r} is no number, and others of the column are; where it "
+                         f"is missing leave the field empty{CATEGORIES.format(name)}")
     return Column(name, tuple(sorted(set(fields))))
 
 
@@ -73,13 +84,14 @@ def table(found: CsvFile, columns: Sequence[Column], may_miss: bool, unseen: str
 def numbers(found: CsvFile, name: str, may_miss: bool, hint: str = "") -> np.ndarray:
     """A column, [R] float32, NaN where it is empty. Raises UsageError for what is no number, or too large for one."""
     fields = found.fields(name, "data.columns")
-    if not may_miss and (row := first(map(missing, fields))) is not None:
-        raise UsageError(f"{found.at(row, name)}: the number is missing; data.impute=mean, median or zero fills it in")
-    if (row := first(not numeric(field) for field in fields)) is not None:
-        raise UsageError(f"{found.at(row, name)}: {fields[row]!r} is no number; where it is missing leave the field "
+    if (exact := parsed(fields)) is None:
+        text = odd(fields)
+        raise UsageError(f"{found.at(text, name)}: {fields[text]!r} is no number; where it is missing leave the field "
                          f"empty{hint}")
+    if not may_miss and (row := first(np.isnan(exact))) is not None:
+        raise UsageError(f"{found.at(row, name)}: the number is missing; data.impute=mean, median or zero fills it in")
     with np.errstate(over="ignore"):
-        values = np.array([number(field) for field in fields]).astype(np.float32)
+        values = exact.astype(np.float32)
     if (row := first(np.isinf(values))) is not None:
         raise UsageError(f"{found.at(row, name)}: {fields[row]} is infinite as a 32-bit number")
     return values
@@ -100,6 +112,8 @@ def codes(found: CsvFile, column: Column, may_miss: bool, unseen: str) -> np.nda
 
 def first(wrong: Iterable[bool]) -> int | None:
     """The place of the first that is true."""
+    if isinstance(wrong, np.ndarray):
+        return int(wrong.argmax()) if wrong.any() else None
     return next((i for i, each in enumerate(wrong) if each), None)
 
 
@@ -149,8 +163,8 @@ def target_of(found: CsvFile, name: str, task: str) -> Target:
     if task == "numbers":
         return Target(name)
     if task == "auto" and among and len(among) < len(told):
-        odd = next(field for field in told if field not in set(among))
-        raise UsageError(f"{found.at(fields.index(odd), name)}: the target {odd!r} is no number, and others are; use "
+        text = next(field for field in told if field not in set(among))
+        raise UsageError(f"{found.at(fields.index(text), name)}: the target {text!r} is no number, and others are; use "
                          "data.task=classes where each is the name of a class")
     classes = sorted({class_name(field) for field in told}, key=int) if whole else sorted(set(told))
     if task == "auto" and among and not (whole and len(classes) <= FEW):
