@@ -155,6 +155,27 @@ def test_resuming_anywhere_gives_the_same_batches(batches):
     assert epoch(again, 8 - batches) == whole[batches:]
 
 
+@pytest.mark.parametrize("n, size, sizes", [(9, 4, [4, 5]), (5, 4, [5]), (3, 1, [1] * 3), (8, 4, [4, 4]), (1, 4, [1])])
+def test_one_example_is_not_a_batch_where_others_are_more(n, size, sizes):
+    source = stream(n, size)
+    assert source.epoch_updates == len(sizes)
+    for _ in range(2):
+        assert [len(batch) for batch in epoch(source, len(sizes))] == sizes
+
+
+@pytest.mark.parametrize("size, batches", [(8, [6]), (3, [3, 3]), (5, [6]), (4, [4, 2])])
+def test_an_epoch_is_ended_in_batches_of_another_size(size, batches):
+    source, other = stream(), stream(size=size)
+    begun = epoch(source, 1)
+    other.load_state_dict(source.state_dict())
+    rest = epoch(other, len(batches))
+    assert [len(batch) for batch in rest] == batches and other.count == 10
+    assert sorted(itertools.chain(*begun, *rest)) == list(range(10))
+    again = stream(size=size)
+    again.load_state_dict(other.state_dict())
+    assert epoch(again, 3) == epoch(other, 3)
+
+
 def test_a_stream_does_not_go_on_with_other_data():
     state = stream(n=10).state_dict()
     with pytest.raises(ResumeError, match="the training data has changed since the checkpoint"):

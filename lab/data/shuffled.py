@@ -29,8 +29,8 @@ class Shuffled(Stream):
         self.split, self.compute, self.workers, self.said = split, compute, workers, list(notes)
         self.augmented, self.data = augmented or None, split.fingerprint()
         self.n, self.size = len(split), min(batch_size or len(split), len(split))
-        self.alone = self.n % self.size == 1 and self.size > 1
-        self.epoch_length, self.epoch_updates = self.n, -(-self.n // self.size) - self.alone
+        alone = self.size > 1 and self.n % self.size == 1
+        self.epoch_length, self.epoch_updates = self.n, -(-self.n // self.size) - alone
         self.source: Generator[tuple[Batch, Tensor, int]] | None = None         # the batches from `reached` on
         self.reached = 0
 
@@ -58,10 +58,10 @@ class Shuffled(Stream):
         """The rows [B] of each batch from `count` on, and their epoch."""
         epoch, start = divmod(count, self.n)
         while True:
-            order, ends = self.order(epoch), [*range(self.size, self.n - self.alone, self.size), self.n]
-            for begin, end in pairwise([0, *ends]):
-                if begin >= start:
-                    yield order[begin:end], epoch
+            rest = self.order(epoch)[start:]              # all of it, also where batches had another size before
+            alone = self.size > 1 and len(rest) % self.size == 1
+            for begin, end in pairwise([0, *range(self.size, len(rest) - alone, self.size), len(rest)]):
+                yield rest[begin:end], epoch
             epoch, start = epoch + 1, 0
 
     def order(self, epoch: int) -> Tensor:
