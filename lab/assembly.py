@@ -11,6 +11,7 @@ from .budget import Budget
 from .compute import Compute
 from .config import LabConfig
 from .contract import Experiment, Stream
+from .data.loaded import Data
 from .devices import keep_memory
 from .errors import LabError, UsageError
 from .host import host
@@ -29,6 +30,7 @@ class Assembled:
     compute: Compute
     experiment: Experiment
     normalizer: Normalizer | None = None      # of observations and rewards in training
+    data: Data | None = None                  # what is learned from, where it is a dataset
 
 
 def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = World) -> Assembled:
@@ -59,7 +61,7 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
         evaluators["weights"] = lambda: weights(experiment.learner)
     experiment = replace(experiment, evaluators=evaluators, closing=closing, policy=policy)
     signals.check()
-    return Assembled(cfg, compute, experiment, world.normalizer)
+    return Assembled(cfg, compute, experiment, world.normalizer, vars(world).get("data"))
 
 
 def unused(cfg: LabConfig, world: World) -> None:

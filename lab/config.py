@@ -129,9 +129,11 @@ class LabConfig:
 
 
 def world_name(cfg: LabConfig) -> str:
-    """The environment's id, or the dataset's name."""
-    chosen = cfg.env or cfg.data
-    return str(getattr(chosen, "id", None) or getattr(chosen, "name", "none"))
+    """The environment's id, or the dataset's name and that of its file or folder."""
+    if cfg.env is not None:
+        return str(getattr(cfg.env, "id", None) or cfg.env.name)
+    name, path = getattr(cfg.data, "name", "none"), getattr(cfg.data, "path", "")
+    return f"{name}-{Path(path).stem}" if path else str(name)
 
 
 def plain_of(cfg: LabConfig) -> dict[str, Any]:

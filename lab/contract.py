@@ -22,6 +22,7 @@ Evaluator = Callable[[], Mapping[str, Any]]
 #   picture and [T, H, W, 3] a film; a tensor is shown as the histogram of its values; lab.media has Table, for CSV, and
 #   Counts, for a curve of precision over recall. All but numbers are kept under media/.
 Act = Callable[[Tensor, int], Tensor]             # (obs [N, ...], count so far) -> action [N, ...], with exploration
+Predict = Callable[..., Tensor]                   # (x [B, ...], length [B] or None) -> logits or numbers [B, K]
 Policy = Callable[[Tensor], Tensor]               # obs [N, ...] -> action [N, ...], without
 # ^ Either may have a memory of each episode. It then has a method begin(fresh), called before every step with booleans
 #   [N]: true where the episode has just begun, so that nothing is remembered. N may be another than before.
@@ -39,6 +40,8 @@ def acting(policy: Policy, see: Policy = lambda obs: obs) -> Callable[..., Tenso
 
 class Learner(Saved):
     """Owns parameters and optimizers; `saved` names every attribute that an update changes."""
+
+    needs_data = False            # whether what was learned can be used only where the training data is
 
     def update(self, batch: Batch) -> Metrics:
         """Improve once. The names of the metrics are the same at every update."""
@@ -83,4 +86,5 @@ class Experiment:
     evaluators: Mapping[str, Evaluator] = field(default_factory=dict)
     closing: Mapping[str, Evaluator] = field(default_factory=dict)     # at the end of the run alone
     summary: str = ""             # of its networks, as Markdown; lab.layers makes one
+    predict: Predict | None = None    # what the learner says of examples, for `lab predict` and `lab export`
     policy: Policy | None = None  # for evaluation over episodes, `lab eval` and `lab play`

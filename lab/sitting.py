@@ -88,6 +88,8 @@ class Sitting:
         (self.path / "error.txt").unlink(missing_ok=True)         # of an earlier stretch
         self.record.write_json("run.json", self.describe())
         self.record.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
+        if self.made.data is not None:
+            self.record.write_json("data.json", self.made.data.plain())
         self.record.listeners.append(self.to_sinks)
         self.record.on_media = self.sinks.media
         if new:

@@ -54,7 +54,7 @@ def of_floats(about: About, x: Tensor, where: str, may_miss: bool) -> None:
     bad = x.isinf() if may_miss else ~x.isfinite()
     if bad.any():
         row, *rest = bad.nonzero()[0].tolist()
-        place = f"column {about.columns[rest[0]].name!r}" if about.columns else f"place {rest}"
+        place = f"column {about.columns[rest[-1]].name!r}" if about.columns else f"place {rest}"
         missing = bool(x[(row, *rest)].isnan())
         hint = "; data.impute=mean, median or zero fills in what is missing" if missing else ""
         raise UsageError(f"{where}: example {row + 1:,} has {'no number' if missing else 'an infinite number'} in "

@@ -38,7 +38,7 @@ class About:
     shape: tuple[int, ...]                    # of x
     classes: tuple[str, ...] = ()             # y is the place of one of them, int64
     targets: tuple[str, ...] = ()             # or these numbers, y [targets], float; neither: there is no target
-    columns: tuple[Column, ...] = ()          # of a table, in the order of x
+    columns: tuple[Column, ...] = ()          # of the F numbers of a table or of a step, in the order of x
     ragged: bool = False                      # sequences are of several lengths
 
     @property

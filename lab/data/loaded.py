@@ -62,6 +62,12 @@ class Data:
         assert y is not None
         return torch.bincount(y, minlength=len(self.about.classes))
 
+    def plain(self) -> dict[str, Any]:
+        """What a run has to remember of its data, so that it can be used without it."""
+        x = next(self.batches("train", 1))["x"]
+        return {"about": self.about.plain(), "dtype": str(x.dtype).removeprefix("torch."),
+                "examples": {name: len(split) for name, split in self.splits.items()}}
+
     def sizes(self) -> str:
         found = ", ".join(f"{len(split):,} for {name}" for name, split in self.splits.items())
         return f"{self.cfg.name}: {found} examples; {described(self.about)}"

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from lab.data.dataset import Held, Split
+from lab.data.pixels import Shape, look, pixels, shape_of
 from lab.data.reading import Read, held, opening
 from lab.data.table import FEW
 from lab.errors import UsageError
 
-from .pixels import Shape, look, pixels, shape_of
 from .plugin import HuggingFace
 
 

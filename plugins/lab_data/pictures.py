@@ -11,11 +11,11 @@ import torch
 
 from lab.data.dataset import About, Dataset
 from lab.data.files import folder
+from lab.data.pixels import Shape, look, pixels, shape_of
 from lab.data.reading import Read, held, opening
 from lab.errors import DataError, UsageError
 
 from .class_folders import Chosen, listed
-from .pixels import Shape, look, pixels, shape_of
 from .plugin import Images
 
 HINT = "data.skip_broken=true leaves out what does not open"

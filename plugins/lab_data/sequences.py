@@ -7,7 +7,7 @@ import torch
 
 from lab.data import csv_file
 from lab.data.csv_file import CsvFile
-from lab.data.dataset import About, Dataset, Held
+from lab.data.dataset import About, Column, Dataset, Held
 from lab.data.files import file
 from lab.data.table import Target, numbers, target_of
 from lab.errors import UsageError
@@ -48,7 +48,7 @@ def build(cfg: Sequences) -> Dataset:
     longest = max(int(each.length.max()) for each in steps.values())
     ragged = any(int(each.length.min()) < longest for each in steps.values())
     about = About("sequence", (longest, len(names)), target.classes, () if target.classes else (cfg.target,),
-                  ragged=ragged)
+                  tuple(map(Column, names)), ragged)
     return Dataset(about, {name: each.padded(longest) for name, each in steps.items()}, (target.said(),))
 
 

@@ -99,7 +99,7 @@ def experiment(world: World, learner: Predictor, measure: Measure, report: Measu
 
     last = {"test": judge("test", whole, "test/")} if "test" in data.splits else {}
     return Experiment(learner, stream, {data.judged: judge(data.judged, measure)}, last,
-                      summed_up(learner.net, data.about))
+                      summed_up(learner.net, data.about), lambda x, length=None: learner.judged(x, length))
 
 
 def worst_pictures(data: Data, logits: Tensor, y: Tensor) -> Mapping[str, Any]:

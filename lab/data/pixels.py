@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from lab.errors import DataError, UsageError
+from ..errors import DataError, UsageError
 
 GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 Shape = tuple[int, int, int]                  # C, H, W

@@ -1,0 +1,79 @@
+"""lab predict RUN INPUT...: what a run says of new examples."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import checkpoint
+from ..assembly import Assembled
+from ..data.dataset import About
+from ..data.inputs import inputs
+from ..errors import UsageError
+from ..modules import evaluating
+from .parser import Parser
+from .using import opened
+
+Row = dict[str, Any]
+
+
+def main(argv: list[str]) -> int:
+    """Writes one row for each example: its name, the class and the chance of every class, or the numbers predicted."""
+    args = Parser("predict", "Predict what a run has learned to predict, for pictures, folders of them or csv files.")
+    args.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
+    args.add_argument("input", nargs="+", metavar="INPUT", help="pictures and folders of them, or csv files")
+    args.add_argument("--out", type=Path, default=None, help="predictions.csv or predictions.json (default: printed)")
+    args.add_argument("--format", choices=("csv", "json"), default=None, help="of what is printed (default: csv)")
+    given = args.parse_args(argv)
+    kind = given.format or (given.out.suffix.lstrip(".") if given.out else "csv")
+    if kind not in ("csv", "json"):
+        raise UsageError(f"--out {given.out}: expected a name that ends in .csv or .json, or --format")
+    cfg, made, about, dtype, _ = opened(given.run)
+    found = list(rows(made, about, inputs(about, dtype, cfg.data, given.input)))
+    text = as_csv(found) if kind == "csv" else json.dumps(found, indent=1) + "\n"
+    if given.out is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        given.out.write_text(text)
+    except OSError as error:
+        raise checkpoint.disk_error(error, given.out) from error
+    print(f"{given.out}: {len(found):,} examples")
+    return 0
+
+
+def rows(made: Assembled, about: About, batches: Iterator[Any]) -> Iterator[Row]:
+    device, predict = made.compute.device, made.experiment.predict
+    assert predict is not None
+    with torch.no_grad(), evaluating(made.experiment.learner):
+        for names, batch in batches:
+            length = batch["length"].to(device) if about.ragged else None
+            out = predict(batch["x"].to(device), length).float().cpu()                      # [B, K]
+            yield from said(about, names, out)
+
+
+def said(about: About, names: list[str], out: torch.Tensor) -> Iterator[Row]:
+    if not about.classes:
+        for name, values in zip(names, out.tolist(), strict=True):
+            yield {"input": name, **dict(zip(about.targets, values, strict=True))}
+        return
+    for name, chances in zip(names, out.softmax(-1).tolist(), strict=True):
+        best = max(range(len(chances)), key=chances.__getitem__)
+        yield {"input": name, "class": about.classes[best], "chance": chances[best],
+               "chances": dict(zip(about.classes, chances, strict=True))}
+
+
+def as_csv(found: list[Row]) -> str:
+    """The chances of the classes as columns `chance of NAME`."""
+    flat = [{**{key: value for key, value in row.items() if key != "chances"},
+             **{f"chance of {name}": chance for name, chance in row.get("chances", {}).items()}} for row in found]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(flat[0]) if flat else ["input"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue()

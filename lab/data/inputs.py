@@ -1,0 +1,89 @@
+"""Examples without targets, from the files that a user names. B examples, F numbers, T steps of the longest."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..contract import Batch
+from ..errors import UsageError
+from . import csv_file
+from .dataset import About, Column
+from .files import file, there
+from .pixels import pixels
+from .reading import opening
+from .table import numbers, table
+
+TOGETHER = 256                    # examples in a batch
+KINDS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+
+
+def inputs(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
+    """Batches, each with the names of its examples: pictures, or the rows or the sequences of csv files.
+
+    `cfg` is the config of the data that was learned from. Raises UsageError, with file and row.
+    """
+    if about.kind == "picture":
+        return pictures(about, dtype, paths)
+    return rows(about, cfg, paths) if about.kind == "table" else sequences(about, cfg, paths)
+
+
+def pictures(about: About, dtype: torch.dtype, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
+    found = [each for path in paths for each in of_folder(there(path, "INPUT"))]
+    channels, height, width = about.shape
+    for begin in range(0, len(found), TOGETHER):
+        some = found[begin:begin + TOGETHER]
+        with opening():
+            x = torch.from_numpy(np.stack([pixels(path.read_bytes, str(path), (channels, height, width))
+                                           for path in some]))                              # [B, C, H, W]
+        yield list(map(str, some)), {"x": x if dtype == torch.uint8 else x / 255}
+
+
+def of_folder(path: Path) -> list[Path]:
+    """The file itself, or all pictures in a folder and those below it."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(each for each in path.rglob("*") if each.suffix.lower() in KINDS)
+    if not found:
+        raise UsageError(f"INPUT={path} has no picture in it; expected files that end in {', '.join(KINDS)}")
+    return found
+
+
+def rows(about: About, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
+    """Of tables that have the columns that were learned from; others do not matter."""
+    for path in paths:
+        found = csv_file.read(file(path, "INPUT"), getattr(cfg, "separator", ","))
+        x = torch.from_numpy(table(found, about.columns, cfg.impute != "none", cfg.unseen))             # [N, F]
+        for begin in range(0, len(x), TOGETHER):
+            end = min(begin + TOGETHER, len(x))
+            yield [f"{path}:{line}" for line in found.lines[begin:end]], {"x": x[begin:end]}
+
+
+def sequences(about: About, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
+    """Of tables in long format: a row for each step, and the column of the config that says of which sequence it is."""
+    columns, id = about.columns or tuple(Column(str(i)) for i in range(about.shape[1])), getattr(cfg, "id", "id")
+    for path in paths:
+        found = csv_file.read(file(path, "INPUT"), getattr(cfg, "separator", ","))
+        x = np.stack([numbers(found, each.name, cfg.impute != "none") for each in columns], 1)          # [R, F]
+        of: dict[str, list[int]] = {}
+        for row, name in enumerate(found.fields(id, "data.id")):
+            of.setdefault(name, []).append(row)
+        names = list(of)
+        for begin in range(0, len(names), TOGETHER):
+            some = names[begin:begin + TOGETHER]
+            yield [f"{path}:{name}" for name in some], padded(about, path, {name: x[of[name]] for name in some})
+
+
+def padded(about: About, path: str, found: dict[str, np.ndarray]) -> Batch:
+    """x [B, T, F], 0 beyond the length [B] of each. Raises UsageError where they must all have the T of training."""
+    lengths = [len(each) for each in found.values()]
+    longest = about.shape[0]
+    if not about.ragged and (odd := [name for name, each in found.items() if len(each) != longest]):
+        raise UsageError(f"{path}: the sequence {odd[0]!r} has {len(found[odd[0]])} steps; all that were learned from "
+                         f"have {longest}")
+    x = np.zeros((len(found), max(lengths), about.shape[1]), np.float32)
+    for i, each in enumerate(found.values()):
+        x[i, :len(each)] = each
+    return {"x": torch.from_numpy(x), "length": torch.tensor(lengths)}

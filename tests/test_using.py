@@ -1,0 +1,146 @@
+"""lab predict and lab export: what was learned, used without the data."""
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+QUIET = ("evaluate.every=100_000", "budget.epochs=30")
+
+
+@pytest.fixture
+def table(tmp_path):
+    """100 rows: the class is big where the size is above 3, the town does not matter."""
+    rng, path = np.random.default_rng(0), tmp_path / "houses.csv"
+    rows = [(f"{size:.3f}", town, "big" if size > 3 else "small")
+            for size, town in zip(rng.uniform(1, 5, 100), rng.choice(["Ulm", "Bonn"], 100), strict=True)]
+    path.write_text("\n".join(map(",".join, [("size", "town", "kind"), *rows])))
+    return path
+
+
+@pytest.fixture
+def houses(lab, table, tmp_path):
+    """The folder of a run that has learned it; the data is gone."""
+    run = tmp_path / "run"
+    assert lab("+agent=classifier", "data=csv", f"data.path={table}", "data.target=kind", "model=mlp", *QUIET,
+               "model.hidden=[16]", "model.norm=none", "agent.batch_size=8", f"hydra.run.dir={run}")[0] == 0
+    table.unlink()
+    return run
+
+
+def test_rows_of_a_table_whose_columns_stand_otherwise(lab, houses, tmp_path):
+    new = tmp_path / "new.csv"
+    new.write_text("town,colour,size\nUlm,red,4.9\nBonn,blue,1.1\n")
+    code, out, _ = lab("predict", houses, new)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0 and [row["class"] for row in rows] == ["big", "small"]
+    assert [row["input"] for row in rows] == [f"{new}:2", f"{new}:3"]
+    for row in rows:
+        chances = {name: float(row[f"chance of {name}"]) for name in ("big", "small")}
+        assert sum(chances.values()) == pytest.approx(1) and float(row["chance"]) == max(chances.values()) > 0.9
+
+
+def test_as_json_in_a_file(lab, houses, tmp_path):
+    new, out = tmp_path / "new.csv", tmp_path / "said.json"
+    new.write_text("size,town\n4.9,Ulm\n")
+    assert lab("predict", houses, new, "--out", out)[0] == 0
+    (row,) = json.loads(out.read_text())
+    assert row["class"] == "big" and set(row["chances"]) == {"big", "small"}
+
+
+@pytest.mark.parametrize("text, told", [
+    ("size\n4.9\n", "data.columns=town: {new} has no such column"),
+    ("size,town\n4.9,Mars\n", "{new}, line 2, column 'town': the training data has no category 'Mars'"),
+    ("size,town\n,Ulm\n", "{new}, line 2, column 'size': the number is missing"),
+    ("size,town\nbig,Ulm\n", "{new}, line 2, column 'size': 'big' is no number")])
+def test_what_cannot_be_predicted_from(lab, houses, tmp_path, text, told):
+    new = tmp_path / "new.csv"
+    new.write_text(text)
+    code, out, error = lab("predict", houses, new)
+    assert code == 2 and not out and told.format(new=new) in error
+
+
+def test_pictures_by_file_and_by_folder(lab, tmp_path):
+    """Two kinds, dark and bright; of another size than those that were learned from."""
+    rng = np.random.default_rng(0)
+    for name, low in (("dark", 0), ("bright", 160)):
+        for i in range(20):
+            path = tmp_path / "pictures" / name / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(low, low + 90, (6, 6)).astype(np.uint8)).save(path)
+    run, new = tmp_path / "run", tmp_path / "new"
+    assert lab("+agent=classifier", "data=images", f"data.path={tmp_path / 'pictures'}", *QUIET, "model.hidden=[8]",
+               "agent.batch_size=8", f"hydra.run.dir={run}")[0] == 0
+    shutil.rmtree(tmp_path / "pictures")
+    new.mkdir()
+    for name, grey in (("a", 20), ("b", 230)):
+        Image.fromarray(np.full((9, 12), grey, np.uint8)).save(new / f"{name}.png")
+    code, out, _ = lab("predict", run, new, new / "a.png")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0 and [row["class"] for row in rows] == ["dark", "bright", "dark"]
+    (new / "c.png").write_bytes(b"none")
+    code, _, error = lab("predict", run, new)
+    assert code == 2 and f"{new / 'c.png'} does not open as a picture" in error
+
+
+def test_numbers_come_in_their_own_units(lab, tmp_path):
+    path = tmp_path / "line.csv"
+    path.write_text("x,y\n" + "\n".join(f"{i / 10},{1000 + 50 * i}" for i in range(200)))
+    run, new = tmp_path / "run", tmp_path / "new.csv"
+    assert lab("+agent=regressor", "data=csv", f"data.path={path}", "data.target=y", "model=linear", "optimizer.lr=0.1",
+               *QUIET, f"hydra.run.dir={run}")[0] == 0
+    new.write_text("x\n10\n")
+    code, out, _ = lab("predict", run, new)
+    assert code == 0 and float(out.splitlines()[1].split(",")[1]) == pytest.approx(6000, rel=0.01)
+
+
+def test_exported_for_torch_it_says_the_same(lab, houses, tmp_path):
+    out = tmp_path / "out"
+    code, said, _ = lab("export", houses, "--format", "torch", "--out", out)
+    assert code == 0 and "largest difference" in said and "batch 64" in said
+    call = torch.export.load(out / "model.pt2").module()
+    rows = torch.tensor([[4.9, 1.0], [1.1, 0.0], [3.2, 1.0]])
+    assert call(rows).argmax(-1).tolist() == [0, 1, 0]
+    assert call(rows[:1]).shape == (1, 2)
+
+
+def test_exported_as_onnx_it_says_the_same(lab, houses, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    code, said, _ = lab("export", houses, "--format", "onnx", "--out", tmp_path)
+    assert code == 0 and "onnx" in said
+    session = runtime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    out = session.run(None, {"x": np.array([[4.9, 1.0], [1.1, 0.0]], np.float32)})[0]
+    assert out.argmax(-1).tolist() == [0, 1]
+
+
+def test_of_the_best_checkpoint_where_there_is_one(lab, houses, tmp_path, monkeypatch):
+    from lab.commands import using
+
+    about, counts = json.loads((houses / "run.json").read_text()), sorted((houses / "checkpoints").glob("0*"))
+    assert using.opened(houses)[-1] == int(counts[-1].name) == 30 * 72
+    (houses / "run.json").write_text(json.dumps({**about, "best": {"count": int(counts[0].name)}}))
+    assert using.opened(houses)[-1] == int(counts[0].name) < 30 * 72
+    (houses / "run.json").write_text(json.dumps({**about, "best": {"count": 7}}))
+    with pytest.raises(Exception, match="000000000007"):
+        using.opened(houses)
+
+
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_runs_that_have_no_data(lab, dqn, tmp_path, command):
+    run = tmp_path / "run"
+    assert dqn("env=CartPole", "budget.steps=100", f"hydra.run.dir={run}")[0] == 0
+    code, _, error = lab(command, run, *(["x.csv"] if command == "predict" else []))
+    assert code == 4 and "has no data.json: it did not learn from a dataset" in error
+
+
+@pytest.mark.parametrize("body", ["[]", "{}", '{"about": 3}', '{"about": {"kind": "table"}}', "nothing"])
+def test_a_description_that_is_damaged(lab, houses, body):
+    (houses / "data.json").write_text(body)
+    code, _, error = lab("predict", houses, "x.csv")
+    assert code == 4 and "data.json cannot be read" in error
