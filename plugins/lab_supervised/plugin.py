@@ -62,7 +62,7 @@ CLASSIFIER = {
     "default": CLASSES,
     # Tuned on the splits 0, 1 and 2 with the seeds 0 and 1.
     "digits": {**CLASSES, "budget.epochs": 40, "agent.batch_size": 32, "model.pool": 1, "model.hidden": [128],
-               "model.dropout": 0.5}}
+               "model.dropout": 0.5, "model.units": 256}}
 REGRESSOR = {"default": DEFAULT}
 SMALL = ("agent.batch_size=16", "model.hidden=[16]", "model.pool=2")
 
