@@ -5,7 +5,7 @@ import torch
 
 from lab.assembly import assemble
 from lab.compose import composed
-from lab.data.dataset import About
+from lab.data.dataset import About, Column
 from lab.errors import UsageError
 from lab_data import sequences
 from lab_data.plugin import Sequences
@@ -29,7 +29,7 @@ def test_steps_come_in_the_order_of_the_file(built):
     """a has three steps, b two and c one; their rows may stand apart."""
     found = built(GOOD)
     train = found.splits["train"].tensors
-    assert found.about == About("sequence", (3, 2), ("x", "y"), ragged=True)
+    assert found.about == About("sequence", (3, 2), ("x", "y"), columns=(Column("v"), Column("w")), ragged=True)
     assert train["x"].tolist() == [[[1, 2], [5, 6], [9, 10]], [[3, 4], [11, 12], [0, 0]], [[7, 8], [0, 0], [0, 0]]]
     assert train["length"].tolist() == [3, 2, 1] and train["length"].dtype == torch.int64
     assert train["y"].tolist() == [0, 1, 0] and train["x"].dtype == torch.float32
