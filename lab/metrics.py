@@ -18,9 +18,10 @@ def torchmetrics() -> Any:
     return functional
 
 
-def slug(name: str) -> str:
-    """As part of a metric's name."""
-    return re.sub(r"[^A-Za-z0-9_.@-]+", "_", name).strip("_") or "_"
+def slugs(names: Sequence[str]) -> list[str]:
+    """Each as part of a metric's name, no two alike: its number stands for one that has no Latin letter of its own."""
+    plain = [re.sub(r"[^A-Za-z0-9_.@-]+", "_", name).strip("_") for name in names]
+    return [name if name and plain.count(name) == 1 else f"{name}_{i}".strip("_") for i, name in enumerate(plain)]
 
 
 def classification(logits: Tensor, y: Tensor, top_k: int = 0) -> dict[str, float]:
@@ -50,8 +51,8 @@ def per_class(logits: Tensor, y: Tensor, classes: Sequence[str]) -> dict[str, fl
     by, k = torchmetrics().classification, len(classes)
     found = {name: getattr(by, f"multiclass_{name}")(logits, y, num_classes=k, average="none").tolist()
              for name in ("precision", "recall", "f1_score")}
-    return {f"{name.removesuffix('_score')}/{slug(each)}": value for name, values in found.items()
-            for each, value in zip(classes, values, strict=True)}
+    return {f"{name.removesuffix('_score')}/{each}": value for name, values in found.items()
+            for each, value in zip(slugs(classes), values, strict=True)}
 
 
 def regression(out: Tensor, y: Tensor) -> dict[str, float]:

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from . import figures
 from .media import Counts, Table
-from .metrics import BINS, per_class, slug, torchmetrics
+from .metrics import BINS, per_class, slugs, torchmetrics
 
 THRESHOLDS = 101                  # of TensorBoard's curves, evenly from 0 to 1
 POINTS = 1_000                    # of a curve that is drawn
@@ -31,8 +31,8 @@ def classes_report(logits: Tensor, y: Tensor, classes: Sequence[str]) -> dict[st
     found["roc"] = figures.curves(lines(classes, false, true), "false positive rate", "true positive rate")
     found["precision_recall"] = figures.curves(lines(classes, recall, precision), "recall", "precision")
     found["reliability"] = figures.reliability(*binned(chances, y))
-    for i, name in enumerate(classes[:CURVES]):
-        found[f"pr/{slug(name)}"] = counted(chances[:, i], y == i)
+    for i, name in enumerate(slugs(classes)[:CURVES]):
+        found[f"pr/{name}"] = counted(chances[:, i], y == i)
     return found
 
 
@@ -80,5 +80,5 @@ def worst(logits: Tensor, y: Tensor, most: int = 25) -> Tensor:
 def numbers_report(out: Tensor, y: Tensor, targets: Sequence[str]) -> dict[str, Any]:
     """Of predictions [N, K] for numbers [N, K]: what was said over what is true."""
     true, said = y.cpu().numpy(), out.cpu().numpy()
-    return {f"predicted/{slug(name)}": figures.scatter(true[:, i], said[:, i], "true", "predicted")
-            for i, name in enumerate(targets)}
+    return {f"predicted/{name}": figures.scatter(true[:, i], said[:, i], "true", "predicted")
+            for i, name in enumerate(slugs(targets))}

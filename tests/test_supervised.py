@@ -48,6 +48,10 @@ def test_measures_of_each_class_by_hand():
                                    "f1/d": 0.0})
 
 
+def test_no_two_classes_share_a_name():
+    assert metrics.slugs(["cat", "a b", "a-b", "a/b", "猫", "犬"]) == ["cat", "a_b_1", "a-b", "a_b_3", "4", "5"]
+
+
 def test_the_areas_of_a_perfect_order_are_1_and_of_the_opposite_0():
     chances, y = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]), torch.tensor([0, 0, 1])
     assert metrics.classification(chances.log(), y)["auroc"] == pytest.approx(1)

@@ -1,6 +1,7 @@
 """What every dataset's config has. Light: the command line reads this file before torch is imported."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..errors import UsageError, one_of, within
 
@@ -49,6 +50,9 @@ class DataConfig:
         one_of("data.prepare", self.prepare, PREPARED)
         one_of("data.impute", self.impute, IMPUTED)
         one_of("data.unseen", self.unseen, UNSEEN)
+        for name in ("path", "test_path"):        # absolute: a run may be resumed from another folder
+            if (given := getattr(self, name, "")) and (found := Path(given).expanduser()).exists():
+                setattr(self, name, str(found.absolute()))
 
 
 @dataclass

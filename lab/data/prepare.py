@@ -87,8 +87,8 @@ def fitted(about: About, cfg: DataConfig, batches: Batches) -> tuple[Front, tupl
     """`front`, fitted on the training split. Raises UsageError where numbers are missing that nobody fills in."""
     made, shape = front(about)
     part = made.numbers if isinstance(made, Columns) else made
-    if not part.scale.numel():
-        return made, shape                        # a table without a numeric column
+    if not part.scale.numel() or cfg.prepare == cfg.impute == "none":
+        return made, shape                        # no numeric column, or nothing to be fitted
     found = moments(values(about, batch) for batch in batches())
     if isinstance(part, Numbers) and cfg.impute != "none":
         part.fill.copy_(filling(about, cfg, batches, found))
