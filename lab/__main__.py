@@ -10,7 +10,7 @@ from . import __version__, argv, help, screen, signals
 from .errors import LabError, UsageError, nearest
 
 COMMANDS = {"plugins": "plugins", "eval": "eval", "play": "play", "check": "check", "check-env": "check_env",
-            "tensorboard": "tensorboard", "export": "export", "predict": "predict"}
+            "tensorboard": "tensorboard", "export": "export", "predict": "predict", "compare": "compare"}
 
 
 def main() -> int:

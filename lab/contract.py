@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .modules import count_parameters
 from .state import Saved
 
 Batch = Mapping[str, Tensor]      # a common leading axis on every tensor, already on the compute device
@@ -51,6 +52,10 @@ class Learner(Saved):
         """What there is to log beside the updates, when the stream is at `count`; asked for once per log."""
         return {}
 
+    def num_parameters(self) -> int:
+        """How many numbers it has learned: for `lab compare`."""
+        return count_parameters(self)
+
 
 class Stream(Saved):
     """An endless source of batches that knows how much of the world it has consumed."""
@@ -86,5 +91,6 @@ class Experiment:
     evaluators: Mapping[str, Evaluator] = field(default_factory=dict)
     closing: Mapping[str, Evaluator] = field(default_factory=dict)     # at the end of the run alone
     summary: str = ""             # of its networks, as Markdown; lab.layers makes one
+    operations: int = 0           # of one update's forward pass, where they are known: lab.layers counts them
     predict: Predict | None = None    # what the learner says of examples, for `lab predict` and `lab export`
     policy: Policy | None = None  # for evaluation over episodes, `lab eval` and `lab play`

@@ -173,7 +173,7 @@ class Sitting:
                 "git": git_commit(), **self.process,
                 "sittings": [*self.old.get("sittings", []), self.made.compute.describe()],
                 "best": runner.best.describe(), "count": self.stream.count, "updates": runner.updates,
-                "seconds": round(runner.seconds, 3),
+                "seconds": round(runner.seconds, 3), "parameters": runner.learner.num_parameters(),
                 "final": {name: folder.finite(value) for name, value in runner.final.items()}}
 
 

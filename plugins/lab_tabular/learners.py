@@ -35,6 +35,9 @@ class QLearning(Learner):
     def epsilon(self, count: int) -> float:
         return linear(count, self.cfg.epsilon_start, self.cfg.epsilon_end, self.cfg.epsilon_steps)
 
+    def num_parameters(self) -> int:
+        return self.q.numel()
+
     def values(self, state: Tensor) -> Tensor:
         """[N, A] of what is known about each action."""
         return self.rows.index_select(0, state)
