@@ -32,7 +32,7 @@ def fitted(agent, *words, **kinds):
 
 def answers(made, split="test"):
     learner = made.experiment.learner
-    return torch.cat([learner.judged(batch["x"]) for batch in learner.source.batches(split)])
+    return torch.cat([learner.net(batch["x"]) for batch in learner.source.batches(split)])
 
 
 def through_a_file(state):

@@ -41,8 +41,9 @@ def build(cfg: Any, world: World) -> Experiment:
     learner = kind(cfg.name, make, settings, data, stream)
     name = data.judged
     last = {"test": judge(learner, data, "test", whole=True, prefix="test/")} if "test" in data.splits else {}
-    return Experiment(learner, stream, {name: judge(learner, data, name)}, last,
-                      f"`{make(learner.seed, 1)}` of scikit-learn {sklearn.__version__}, {size:,} numbers per example")
+    said = f"`{make(learner.seed, 1)}` of scikit-learn {sklearn.__version__}, {size:,} numbers per example"
+    return Experiment(learner, stream, {name: judge(learner, data, name)}, last, said,
+                      None if cfg.name in FINDERS else learner.net)
 
 
 def refuse_parts(name: str, world: World) -> None:
@@ -95,7 +96,7 @@ def judge(learner: Fitted, data: Data, split: str, whole: bool = False, prefix: 
         def found() -> Mapping[str, Any]:
             return {**learner.judge(split), **(learner.shown(data.about) if whole else {})}
     else:
-        found = Judge(lambda: learner.judged, data, split, measure(learner, data.about, whole))
+        found = Judge(lambda: learner.net, data, split, measure(learner, data.about, whole))
 
     return lambda: {f"{prefix}{name}": value for name, value in found().items()} if learner.learned else {}
 

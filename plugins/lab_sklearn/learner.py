@@ -66,11 +66,6 @@ class Fitted(Learner):
         self.net = Answers(copy.deepcopy(data.front[0]).cpu(), self)
 
     @property
-    def judged(self) -> nn.Module:
-        """What to evaluate and to use."""
-        return self.net
-
-    @property
     def model(self) -> Estimator:
         """The estimator, fitted. Raises RuntimeError where nothing was learned yet."""
         if not self.learned:
@@ -141,7 +136,7 @@ class Fitted(Learner):
         raise NotImplementedError
 
     def said(self, model: Estimator, x: np.ndarray) -> np.ndarray:
-        """Of inputs [B, D] what `judged` answers, [B, K]."""
+        """Of inputs [B, D] what `net` answers, [B, K]."""
         raise NotImplementedError
 
     def measured(self, x: np.ndarray, y: np.ndarray | None) -> dict[str, float]:
