@@ -43,7 +43,7 @@ def build(cfg: Any, world: World) -> Experiment:
     last = {"test": judge(learner, data, "test", whole=True, prefix="test/")} if "test" in data.splits else {}
     said = f"`{make(learner.seed, 1)}` of scikit-learn {sklearn.__version__}, {size:,} numbers per example"
     return Experiment(learner, stream, {name: judge(learner, data, name)}, last, said,
-                      None if cfg.name in FINDERS else learner.net)
+                      predict=None if cfg.name in FINDERS else learner.net)
 
 
 def refuse_parts(name: str, world: World) -> None:
