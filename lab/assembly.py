@@ -48,7 +48,7 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     settle_decay(cfg, budget, experiment.stream)
     for sink in cfg.log.sinks:
         host().load("sink", sink.name)
-    compute.settle(count_parameters(experiment.learner))
+    compute.settle(count_parameters(experiment.learner), experiment.operations)
     keep_memory()
     unused(cfg, world)
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy

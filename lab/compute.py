@@ -21,7 +21,8 @@ from .nn import dense_layers
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 QUICK = 150_000                   # parameters up to which numpy answers sooner than torch
-LARGE = 1_000_000                 # parameters from which bf16 and more threads gain more than they cost
+LARGE = 1_000_000                 # parameters from which bf16 and more threads gain more than they cost, or ...
+WORK = 200_000_000                # ... operations that one update takes forward: small kernels that see many pixels
 
 
 class Compute:
@@ -49,12 +50,13 @@ class Compute:
         self.precision, low = precision, partial(torch.autocast, self.device.type, torch.bfloat16)
         self.autocast: Callable[[], AbstractContextManager[Any]] = low if precision == "bf16" else nullcontext
 
-    def settle(self, parameters: int) -> None:
+    def settle(self, parameters: int, operations: int = 0) -> None:
         """Decide what `auto` left open, now that the size of the network is known."""
+        large = parameters >= LARGE or operations >= WORK
         if self.precision == "auto":
-            self.be_precise("bf16" if parameters >= LARGE and has_bf16(self.device) else "fp32")
+            self.be_precise("bf16" if large and has_bf16(self.device) else "fp32")
         if self.threads == 0:
-            self.threads = (os.cpu_count() or 1) if parameters >= LARGE else 1
+            self.threads = (os.cpu_count() or 1) if large else 1
         use_threads(self.threads)
         torch.set_flush_denormal(True)        # the decayed moments of idle weights would slow Adam tenfold on a CPU
 

@@ -54,9 +54,8 @@ def rows(net: nn.Module, call: Callable[[], Any]) -> list[Row]:
     return found
 
 
-def summary(net: nn.Module, call: Callable[[], Any]) -> str:
+def summary(net: nn.Module, found: list[Row]) -> str:
     """The table as Markdown, sums in its last row; operations are of one example."""
-    found = rows(net, call)
     lines = [("layer", "kind", "output", "parameters", "operations"), *[("---",) * 5]]
     lines += [(name, kind, shape, f"{own:,}", f"{work:,}") for name, kind, shape, own, work in found]
     total = sum(p.numel() for p in net.parameters())

@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from lab.data.network import Network
 from lab.errors import UsageError
 from lab.layers import rows, summary
+from lab_data import first_symbol
+from lab_data.plugin import FirstSymbol
 from lab_models import cnn, mlp, recurrent, resnet
 from lab_models.plugin import CNN, GRU, LSTM, MLP, RNN, Linear, ResNet, ResNet18
 
@@ -81,6 +84,28 @@ def test_the_forget_gates_begin_open():
     assert (cells.bias_ih_l0.view(4, 2)[0] != 1.5).all()
 
 
+def test_the_update_gate_of_a_gru_may_begin_closed():
+    """With a bias of 100 it keeps its state, whatever it reads."""
+    cells = recurrent.build(GRU(units=3, update_bias=100.0), (7, 2), 4).cells
+    before = torch.randn(1, 5, 3)
+    assert torch.allclose(cells(torch.randn(5, 7, 2), before)[1], before)
+
+
+@pytest.mark.parametrize("ragged", [True, False])
+def test_lengths_are_looked_at_where_sequences_differ_alone(ragged):
+    torch.manual_seed(0)
+    body = recurrent.build(GRU(units=3), (4, 2), 2)
+    net, x = Network(nn.Identity(), body, steps=True, ragged=ragged), torch.randn(2, 4, 2)
+    assert torch.equal(net(x, torch.tensor([2, 4])), body(x)) is not ragged
+
+
+def test_the_first_symbol_is_the_class():
+    data = first_symbol.build(FirstSymbol(length=5, symbols=3, examples=40)).splits["train"].tensors
+    assert data["x"].shape == (40, 5, 3) and data["x"].sum(-1).eq(1).all()
+    assert torch.equal(data["x"][:, 0].argmax(-1), data["y"]) and set(data["y"].tolist()) == {0, 1, 2}
+    assert not torch.equal(data["x"][:, 1].argmax(-1), data["y"])
+
+
 def test_an_lstm_of_one_unit_by_hand():
     """Gates i, f, g, o from x = 1 with weights 1 and state 0: c = sigmoid(1) tanh(1), h = sigmoid(1) tanh(c)."""
     cells = recurrent.build(LSTM(units=1, forget_bias=0), (1, 1), None).cells
@@ -111,7 +136,7 @@ def test_operations_by_hand():
     found = rows(net, lambda: net(torch.zeros(5, 1, 4, 4)))
     assert found == [("0", "Conv2d", "2 x 4 x 4", 20, 2 * 9 * 32), ("1", "Flatten", "32", 0, 0),
                      ("2", "Linear", "3", 99, 2 * 32 * 3)]
-    last = summary(net, lambda: net(torch.zeros(5, 1, 4, 4))).splitlines()[-1]
+    last = summary(net, found).splitlines()[-1]
     assert last == "| sum |  |  | 119 | 768 |"
 
 
@@ -125,6 +150,6 @@ def test_operations_of_a_recurrent_network():
 def test_a_summary_leaves_the_network_as_it_was():
     net = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(0.5)).train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    summary(net, lambda: net(torch.ones(4, 3)))
+    rows(net, lambda: net(torch.ones(4, 3)))
     assert net.training and net[1].training and not net[0]._forward_hooks
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

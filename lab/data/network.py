@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..layers import summary
+from ..layers import Row, rows
 from ..world import World
 from .dataset import About
 
@@ -14,17 +14,17 @@ from .dataset import About
 class Network(nn.Module):
     """[B, ...] as the data has them, and the lengths [B] of sequences, to [B, outputs]."""
 
-    def __init__(self, front: nn.Module, body: nn.Module, steps: bool = False):
+    def __init__(self, front: nn.Module, body: nn.Module, steps: bool = False, ragged: bool = False):
         super().__init__()
-        self.front, self.body, self.steps = front, body, steps
+        self.front, self.body, self.steps, self.ragged = front, body, steps, ragged
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         x = self.front(x)
-        out: Tensor = self.body(rows(x), length) if self.steps else self.body(x)
+        out: Tensor = self.body(as_rows(x), length if self.ragged else None) if self.steps else self.body(x)
         return out
 
 
-def rows(x: Tensor) -> Tensor:
+def as_rows(x: Tensor) -> Tensor:
     """A picture [B, C, H, W] as its rows from top to bottom, [B, H, C * W]; sequences as they are."""
     return x if x.ndim == 3 else x.movedim(1, 2).flatten(2)
 
@@ -46,12 +46,12 @@ def network(world: World, outputs: int | None = None) -> Network:
                          f"example of this data is a table's row of {shape[0]} numbers: use model=mlp")
     steps = shape if about.kind == "sequence" else (shape[1], shape[0] * shape[2])
     body = world.model(steps, outputs, role="sequence")
-    return Network(copy.deepcopy(front), body, steps=True).to(world.compute.device)
+    return Network(copy.deepcopy(front), body, steps=True, ragged=about.ragged).to(world.compute.device)
 
 
-def summed_up(net: Network, about: About) -> str:
-    """The layers of a network, as one example of the data goes through them."""
+def layers(net: Network, about: About) -> list[Row]:
+    """Of a network, as one example of the data goes through them."""
     device = next(net.buffers()).device
     x = torch.zeros(1, *about.shape, device=device)
     length = torch.tensor([about.shape[0]], device=device) if about.ragged else None
-    return summary(net, lambda: net(x, length))
+    return rows(net, lambda: net(x, length))

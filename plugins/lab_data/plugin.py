@@ -114,6 +114,21 @@ class HuggingFace(Located):
         Images(path=self.path, size=self.size, channels=self.channels)
 
 
+@dataclass
+class FirstSymbol(DataConfig):
+    """Which symbol stood first? A test of memory (Hochreiter & Schmidhuber 1997, section 5.2): the others are noise."""
+
+    length: int = 200             # steps of each sequence
+    symbols: int = 8              # different ones, each as likely as the others
+    examples: int = 12_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("data.length", self.length, 1, 1_000_000)
+        within("data.symbols", self.symbols, 2, 10_000)
+        within("data.examples", self.examples, 10, 10**9)
+
+
 @hookimpl
 def lab_datasets() -> list[Dataset]:
     bundled = [Dataset(name, Bundled, "lab_data.bundled:build", packages=("scikit-learn",)) for name in BUNDLED]
@@ -121,6 +136,7 @@ def lab_datasets() -> list[Dataset]:
             Dataset("mnist", Idx, "lab_data.idx:build"), Dataset("fashion_mnist", Idx, "lab_data.idx:build"),
             Dataset("images", Images, "lab_data.pictures:build", packages=("pillow",)),
             Dataset("csv", Csv, "lab_data.tables:build"), Dataset("sequences", Sequences, "lab_data.sequences:build"),
+            Dataset("first_symbol", FirstSymbol, "lab_data.first_symbol:build"),
             Dataset("npz", Npz, "lab_data.arrays:build"),
             Dataset("hf", HuggingFace, "lab_data.huggingface:build", packages=("datasets", "pillow"))]
 

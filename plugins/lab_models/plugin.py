@@ -139,7 +139,7 @@ class LSTM(Recurrent):
     """Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000."""
 
     name: str = "lstm"
-    forget_bias: float = 1.0      # of the forget gate at the start (Jozefowicz et al. 2015)
+    forget_bias: float = 1.0      # of the forget gate at the start; 1: Jozefowicz et al. 2015; more: remembers longer
 
 
 @dataclass
@@ -147,6 +147,7 @@ class GRU(Recurrent):
     """Cho et al. 2014, arXiv:1406.1078."""
 
     name: str = "gru"
+    update_bias: float = 0.0      # of the update gate at the start; above 0 the state is kept longer
 
 
 @hookimpl

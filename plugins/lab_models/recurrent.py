@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from .plugin import LSTM, RNN, Recurrent
+from .plugin import GRU, LSTM, RNN, Recurrent
 
 KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -47,7 +47,9 @@ def build(cfg: Recurrent, shape: tuple[int, int], outputs: int | None = None) ->
     cells = KINDS[cfg.name](shape[1], cfg.units, cfg.layers, batch_first=True, dropout=between,
                             bidirectional=cfg.bidirectional, **more)
     if isinstance(cfg, LSTM):
-        remember(cells, cfg.forget_bias)
+        remember(cells, cfg.forget_bias, gates=4)
+    if isinstance(cfg, GRU) and cfg.update_bias:
+        remember(cells, cfg.update_bias, gates=3)
     features = cfg.units * (2 if cfg.bidirectional else 1)
     normed = [nn.LayerNorm(features)] if cfg.output_norm == "layer" else []
     dropped = [nn.Dropout(cfg.dropout)] if cfg.dropout else []
@@ -56,8 +58,8 @@ def build(cfg: Recurrent, shape: tuple[int, int], outputs: int | None = None) ->
 
 
 @torch.no_grad()
-def remember(cells: nn.RNNBase, bias: float) -> None:
-    """Set the bias of the forget gates, which torch has twice: the second of four parts of each."""
+def remember(cells: nn.RNNBase, bias: float, gates: int) -> None:
+    """Set the bias of the gate by which the state is kept, which torch has twice: the second part of each vector."""
     for name, value in cells.named_parameters():
         if name.startswith("bias_"):
-            value.view(4, -1)[1] = bias if name.startswith("bias_ih") else 0
+            value.view(gates, -1)[1] = bias if name.startswith("bias_ih") else 0

@@ -13,8 +13,9 @@ from lab import figures, metrics, reports
 from lab.contract import Experiment
 from lab.data.judge import Judge, Measure
 from lab.data.loaded import Data
-from lab.data.network import network, summed_up
+from lab.data.network import layers, network
 from lab.errors import UsageError
+from lab.layers import summary
 from lab.world import World
 
 from .learner import Loss, Predictor
@@ -97,9 +98,11 @@ def experiment(world: World, learner: Predictor, measure: Measure, report: Measu
         mistakes = worst_pictures(data, out, y) if data.about.classes and data.about.kind == "picture" else {}
         return {**measure(out, y), **report(out, y), **mistakes}
 
+    found = layers(learner.net, data.about)
     last = {"test": judge("test", whole, "test/")} if "test" in data.splits else {}
     return Experiment(learner, stream, {data.judged: judge(data.judged, measure)}, last,
-                      summed_up(learner.net, data.about), lambda x, length=None: learner.judged(x, length))
+                      summary(learner.net, found), sum(row[-1] for row in found) * stream.size,
+                      lambda x, length=None: learner.judged(x, length))
 
 
 def worst_pictures(data: Data, logits: Tensor, y: Tensor) -> Mapping[str, Any]:

@@ -1,0 +1,1 @@
+"""Learning from data: speed against other loops, and accuracy."""
