@@ -226,7 +226,7 @@ def test_a_run_from_the_command_line(lab):
     assert "scikit-learn" in before["versions"]
     code, _, err = lab("resume=out", "budget.epochs=2")
     after = json.loads(Path("out/run.json").read_text())
-    assert code == 0 and after["updates"] == 2, err
+    assert code == 0 and after["updates"] == 2 and after["parameters"] == before["parameters"] > 100, err
     clock = {name for name in after["final"] if name.startswith("time/")}
     assert {name: value for name, value in after["final"].items() if name not in clock} == \
         {name: value for name, value in before["final"].items() if name not in clock}
