@@ -53,7 +53,7 @@ def test_a_closed_pipe_is_quiet(tmp_path):
 
 
 @pytest.mark.parametrize("args, text", [
-    (["evla", "run"], "no command is called 'evla'. Did you mean 'eval'? Known: check, check-env, compare, eval, export"),
+    (["evla", "run"], "called 'evla'. Did you mean 'eval'? Known: check, check-env, compare, eval, export"),
     (["run"], "To train: python -m lab +agent=dqn env=CartPole"), (["--foo"], "unknown option --foo"),
     (["+agent=dqn", "foo"], "'foo' is neither a command nor KEY=VALUE"), (["resume=x", "-m"], "it takes no flags"),
     (["eval"], "lab eval: the following arguments are required: run"),
