@@ -74,6 +74,8 @@ class Components(Fitted):
     """Answers with the K principal components of [B, D]."""
 
     def learn(self, model: Estimator, x: np.ndarray, y: np.ndarray | None) -> None:
+        """From the covariances where they are fewer than the inputs: that is many times faster."""
+        model.set_params(svd_solver="covariance_eigh" if x.shape[1] <= len(x) else "full")
         model.fit(x.astype(np.float64))
 
     def said(self, model: Estimator, x: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ def kmeans(cfg: plugin.KMeans, about: About) -> Make:
 
 
 def pca(cfg: plugin.PCA, about: About) -> Make:
-    """By all eigenvectors of the covariances: other ways draw, or depend on the shape of the data."""
+    """By all components, of which some are kept: other ways draw."""
     n = cfg.n_components if cfg.n_components < 1 else int(cfg.n_components)
     return lambda seed, threads: PCA(n, whiten=cfg.whiten, svd_solver="full")
 
