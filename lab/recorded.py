@@ -28,8 +28,8 @@ class Run:
     started: str
     settings: Mapping[str, Any]               # dotted key -> value, without what stands ASIDE
     final: Mapping[str, float]                # the last value of each metric
-    seconds: float | None
-    parameters: int | None                    # None: of a run that did not record them
+    seconds: float | None                     # both None: not recorded, or nothing was done yet
+    parameters: int | None
 
     def figure(self, name: str) -> float | None:
         """A metric, or seconds or parameters."""
@@ -56,10 +56,10 @@ def opened(path: Path) -> Run:
     world = " ".join(str(each) for each in (chosen.get("id") or named(path, config, kind), chosen.get("path")) if each)
     settings = {key: value for key, value in flat(config)
                 if not any(key == each or key.startswith(f"{each}.") for each in ASIDE)}
-    parameters = number(about.get("parameters"))
+    seconds, parameters = (number(about.get(name)) or None for name in ("seconds", "parameters"))
     return Run(path, agent, clean(world), kind, seed if type(seed) is int else 0, clean(about.get("status")),
                clean(about.get("started")), settings, numbers(final if isinstance(final, dict) else {}),
-               number(about.get("seconds")), None if parameters is None else int(parameters))
+               seconds, None if parameters is None else int(parameters))
 
 
 def config_of(path: Path) -> dict[str, Any]:
