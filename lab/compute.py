@@ -21,8 +21,7 @@ from .nn import dense_layers
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 QUICK = 150_000                   # parameters up to which numpy answers sooner than torch
-LARGE = 1_000_000                 # parameters from which bf16 and more threads gain more than they cost, or ...
-WORK = 200_000_000                # ... operations that one update takes forward: small kernels that see many pixels
+LARGE, WORK = 1_000_000, 200_000_000      # parameters, or operations of an update, from which bf16 and threads gain
 
 
 class Compute:
@@ -55,8 +54,7 @@ class Compute:
         large = parameters >= LARGE or operations >= WORK
         if self.precision == "auto":
             self.be_precise("bf16" if large and has_bf16(self.device) else "fp32")
-        if self.threads == 0:
-            self.threads = (os.cpu_count() or 1) if large else 1
+        self.threads = self.threads or ((os.cpu_count() or 1) if large else 1)
         use_threads(self.threads)
         torch.set_flush_denormal(True)        # the decayed moments of idle weights would slow Adam tenfold on a CPU
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+MANY = 30                         # names that are too many to be listed where one of them is near
+
 
 class LabError(Exception):
     """Shown to the user as one paragraph, never as a traceback."""
@@ -69,6 +71,8 @@ def nearest(name: str, known: Iterable[str], meant: str = "") -> str:
     names = sorted(known)
     lower = {each.lower(): each for each in names}
     near = [meant] if meant else [lower[each] for each in get_close_matches(str(name).lower(), lower, 1)]
+    if near and len(names) > MANY:
+        return f"Did you mean {near[0]!r}? `python -m lab --help` lists all {len(names)}."
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"{hint}Known: {', '.join(names) or 'none'}."
 

@@ -115,7 +115,8 @@ class RunFolder:
         try:
             self.sync_metrics()
             whole = {"agent": self.agent, "lines": self.lines, **state}
-            checkpoint.write(self.checkpoints, count, whole, self.keep, state["runner"]["best"]["count"])
+            best = state.get("runner", {}).get("best", {}).get("count", -1)
+            checkpoint.write(self.checkpoints, count, whole, self.keep, best)
             self.failed_saves = 0
         except DiskError as error:
             self.failed_saves += 1

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch.optim import Optimizer
@@ -33,7 +34,7 @@ def one_cycle(step: int, start: float, end: float, duration: int) -> float:
     return cosine(step, start / 25, start, top) if step < top else cosine(step - top, start, end, duration - top)
 
 
-def step_down(step: int, start: float, factor: float, drops: Sequence[float], duration: int) -> float:
+def step_down(step: int, start: float, end: float, duration: int, drops: Sequence[float], factor: float) -> float:
     """`start`, multiplied by `factor` at each of the shares `drops` of `duration` (He et al. 2016, section 4.2)."""
     return start * factor ** sum(step >= share * duration for share in drops)
 
@@ -46,10 +47,8 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
 
     It climbs in equal steps to its full size, which it reaches after `warmup`; `shape` counts from the first step too.
     """
-    def shape(step: int) -> float:
-        if cfg.schedule == "step":
-            return step_down(step, cfg.lr, cfg.factor, cfg.drops, cfg.decay)
-        return SHAPES[cfg.schedule](step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
+    drops = partial(step_down, drops=cfg.drops, factor=cfg.factor)
+    shape: Callable[[int, float, float, int], float] = SHAPES.get(cfg.schedule, drops)
 
     def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for group in optimizer.param_groups:
@@ -58,7 +57,7 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
                 LOG.warning("the learning rate is 0 after %s optimizer steps: nothing is learned from here on; "
                             "optimizer.decay and optimizer.final say how it falls", f"{step:,}")
             climb = min((step + 1) / (cfg.warmup + 1), 1)
-            group["lr"] = climb * shape(step)
+            group["lr"] = climb * shape(step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
             group["steps"] = step + 1
 
     optimizer.register_step_pre_hook(set_rate)

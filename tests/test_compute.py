@@ -120,6 +120,20 @@ def test_half_a_cosine(step, expected):
 
 def test_constant():
     assert schedules.constant(10**9, 2.0, 1.0, 4) == 2.0
+
+
+@pytest.mark.parametrize("step, expected", [(0, 0.04), (15, 0.52), (30, 1.0), (65, 0.6), (100, 0.2), (1000, 0.2)])
+def test_one_cycle_by_hand(step, expected):
+    """Of 100 steps 30 go up from 1/25, half of them to half of the way; 70 go down to 0.2."""
+    assert schedules.one_cycle(step, 1.0, 0.2, 100) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("step, expected", [(0, 2.0), (49, 2.0), (50, 0.2), (74, 0.2), (75, 0.02), (500, 0.02)])
+def test_steps_down_by_hand(step, expected):
+    assert schedules.step_down(step, 2.0, 0.0, 100, [0.5, 0.75], 0.1) == pytest.approx(expected)
+
+
+def test_no_decay_is_at_once():
     assert [schedules.linear(step, 2.0, 1.0, 0) for step in (0, 1)] == [1.0, 1.0]
 
 

@@ -128,7 +128,7 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
 
 
 @pytest.mark.parametrize("args, text", [
-    (["+agent=dqm"], "no agent is called 'dqm'. Did you mean 'dqn'? Known: "),
+    (["+agent=dqm"], "no agent is called 'dqm'. Did you mean 'dqn'? `python -m lab --help` lists all "),
     ([], "no agent chosen; add +agent=NAME. Known: "),
     (["+agent="], "no agent is called ''"), (["+agent=null"], "+agent=null: expected the name of a choice"),
     (["+agent=dqn", "env=Cartpol"], "no env is called 'Cartpol'. Did you mean 'CartPole'?"),

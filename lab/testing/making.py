@@ -4,6 +4,7 @@ import copy
 import functools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,7 +103,8 @@ def runner(made: Assembled, folder: Path, evaluate: int = NEVER) -> tuple[Runner
     """A runner that logs every 20 updates' worth of count and evaluates every `evaluate`."""
     disk = Disk(folder)
     stride = per_update(made)
-    made_runner = Runner(made.experiment, made.compute, disk, Periods(20 * stride, evaluate * stride, NEVER))
+    short = replace(made.experiment, closing={})              # pictures of the end take longer than the run
+    made_runner = Runner(short, made.compute, disk, Periods(20 * stride, evaluate * stride, NEVER))
     return made_runner, disk.lines
 
 

@@ -64,7 +64,7 @@ CLASSIFIER = {
     "digits": {**CLASSES, "budget.epochs": 40, "agent.batch_size": 32, "model.pool": 1, "model.hidden": [128],
                "model.dropout": 0.5, "model.units": 256}}
 REGRESSOR = {"default": DEFAULT}
-SMALL = ("agent.batch_size=16", "model.hidden=[16]", "model.pool=2")
+SMALL = ("model=mlp", "agent.batch_size=16", "model.hidden=[16]", "agent.ema=0.9")
 
 
 @hookimpl
