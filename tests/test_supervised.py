@@ -189,6 +189,18 @@ def test_what_does_not_fit(words, text):
         maker(agent, *rest)()
 
 
+def test_numbers_are_learned_from_sequences_too(tmp_path):
+    """Of several lengths, by a model that reads them step by step."""
+    lines = [f"{i},{i % 7 + t},{i % 5}.5" for i in range(40) for t in range(1 + i % 3)]
+    path = tmp_path / "steps.csv"
+    path.write_text("\n".join(["id,a,target", *lines]))
+    words = ("data=sequences", f"data.path={path}", "data.task=numbers", "model=gru", "model.units=4")
+    made = maker("regressor", *words)()
+    learner, stream = made.experiment.learner, made.experiment.stream
+    losses = [learner.update(stream.next())["loss/train"].item() for _ in range(200)]
+    assert sum(losses[-10:]) < sum(losses[:10])
+
+
 @pytest.mark.parametrize("batch_size", [0, 1, 50])
 def test_full_batches_single_examples_and_minibatches(batch_size):
     made = maker("classifier", "data=iris", "model=linear", f"agent.batch_size={batch_size}")()

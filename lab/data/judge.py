@@ -13,15 +13,13 @@ Measure = Callable[[Tensor, Tensor], Mapping[str, Any]]       # (outputs [N, K],
 
 
 def outputs(net: Network, data: Data, split: str) -> tuple[Tensor, Tensor]:
-    """Of a whole split, in its order: outputs [N, K], targets [N, ...]. Without gradients, in evaluation mode."""
-    found, training = list[tuple[Tensor, Tensor]](), net.training
+    """Of a whole split, in its order: outputs [N, K], targets [N, ...]; the runner has put it in evaluation mode."""
+    found = list[tuple[Tensor, Tensor]]()
     with torch.no_grad():
-        net.eval()
         for batch in data.batches(split):
             with data.compute.autocast():
                 out = net(batch["x"], batch.get("length"))
             found.append((out.float(), batch["y"]))
-        net.train(training)
     outs, targets = zip(*found, strict=True)
     return torch.cat(outs), torch.cat(targets)
 

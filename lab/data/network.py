@@ -17,11 +17,13 @@ class Network(nn.Module):
     def __init__(self, front: nn.Module, body: nn.Module, steps: bool = False, ragged: bool = False):
         super().__init__()
         self.front, self.body, self.steps, self.ragged = front, body, steps, ragged
+        self.last: nn.Module = nn.Identity()      # what an agent does to the outputs
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         x = self.front(x)
-        out: Tensor = self.body(as_rows(x), length if self.ragged else None) if self.steps else self.body(x)
-        return out
+        out = self.body(as_rows(x), length if self.ragged else None) if self.steps else self.body(x)
+        last: Tensor = self.last(out)
+        return last
 
 
 def as_rows(x: Tensor) -> Tensor:

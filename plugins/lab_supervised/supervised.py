@@ -69,12 +69,11 @@ def regressor(cfg: Regressor, world: World) -> Experiment:
     if not about.targets or y is None:
         raise UsageError(f"the regressor learns numbers, and data={data.cfg.name} has classes: use +agent=classifier")
     net = network(world, len(about.targets))
-    net.body = nn.Sequential(net.body, Rescaled(y)).to(world.compute.device)
-    scale: Tensor = net.body[1].deviation
+    net.last = own = Rescaled(y).to(world.compute.device)
     error = mse_loss if cfg.loss == "mse" else partial(huber_loss, delta=cfg.huber_delta)
 
     def loss(out: Tensor, y: Tensor) -> Tensor:
-        return error(out / scale, y / scale)
+        return error(out / own.deviation, y / own.deviation)
 
     learner = Predictor(net, loss, errors, world.optimizer(net.parameters()), cfg, world.compute)
     return experiment(world, learner, metrics.regression, partial(reports.numbers_report, targets=about.targets))
