@@ -1,7 +1,7 @@
 """From a config to everything that it names, built and fitting together."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -58,7 +58,7 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
         if films:
             closing["video"] = Video(world.make_env, policy, films, compute, cfg.evaluate.max_steps)
     if cfg.log.histograms:
-        evaluators["weights"] = lambda: weights(experiment.learner)
+        evaluators["parameters"] = lambda: parameters(experiment.learner)
     experiment = replace(experiment, evaluators=evaluators, closing=closing, policy=policy)
     signals.check()
     return Assembled(cfg, compute, experiment, world.normalizer, vars(world).get("data"))
@@ -99,9 +99,18 @@ def built(cfg: LabConfig, world: World) -> Experiment:
     return experiment
 
 
-def weights(learner: object) -> Mapping[str, torch.Tensor]:
-    return {f"weights/{name}.{key}": p for name, module in modules(learner).items()
-            for key, p in module.named_parameters()}
+def parameters(learner: object) -> dict[str, torch.Tensor | float]:
+    """Every parameter and its gradient in the last update, after any clipping, to be shown as histograms; and the norm
+    of that gradient, which shows from layer to layer whether gradients vanish or explode.
+    """
+    found = dict[str, torch.Tensor | float]()
+    for path, net in modules(learner).items():
+        for key, p in net.named_parameters():
+            name = f"{path}.{key}"
+            found[f"weights/{name}"] = p
+            if p.grad is not None:
+                found |= {f"gradients/{name}": p.grad, f"gradient_norm/{name}": p.grad.norm().item()}
+    return found
 
 
 def settle_periods(cfg: LabConfig, steps: float, epoch: int | None) -> None:

@@ -44,7 +44,7 @@ class BudgetConfig:
 class LogConfig:
     every: int | None = None      # in the stream's unit; None: a hundredth of the budget
     sinks: list[Any] = field(default_factory=list)      # trackers beside TensorBoard: NAME, or {name: NAME, KEY: VALUE}
-    histograms: bool = False      # of every parameter, at each evaluation
+    histograms: bool = False      # of every parameter and its gradient, at each evaluation
 
     def __post_init__(self) -> None:
         within("log.every", self.every, 1, 10**15)
