@@ -138,16 +138,26 @@ def report(rows: Sequence[Row], notes: Mapping[str, Any], quick: bool = False) -
     """
     _, area, name = module_name().split(".")
     path = RESULTS / area / f"{name}{'-quick' if quick else ''}.csv"
+    write(path, rows, notes)
+    print_table(rows)
+    for key, value in notes.items():
+        print(f"{key}: {value}")
+    print(f"written to {path}")
+
+
+def write(path: Path, rows: Sequence[Row], notes: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as out:
         out.writelines(f"# {key}: {value}\n" for key, value in {**circumstances(), **notes}.items())
         writer = csv.DictWriter(out, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
-    print_table(rows)
-    for key, value in notes.items():
-        print(f"{key}: {value}")
-    print(f"written to {path}")
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows that `write` left; none where there is no file."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 def print_table(rows: Sequence[Row]) -> None:

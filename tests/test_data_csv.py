@@ -237,12 +237,12 @@ def test_an_agent_learns_it(target, agent, write):
     assert made.experiment.learner.net(batch["x"]).shape == (8, 2 if agent == "classifier" else 1)
 
 
-def test_from_the_command_line(write, process):
+def test_from_the_command_line(write, lab):
     path = write("a;b;y\n" + "".join(f"{i};{'uvw'[i % 3]};{'no' if i % 2 else 'yes'}\n" for i in range(60)))
-    command = ["-m", "lab", "+agent=classifier", "data=csv", f"data.path={path}", "data.separator=semicolon"]
-    done = process(*command, "data.target=y", "budget.epochs=2", "agent.batch_size=8", "compute.device=cpu",
+    command = ["+agent=classifier", "data=csv", f"data.path={path}", "data.separator=semicolon"]
+    code, _, said = lab(*command, "data.target=y", "budget.epochs=2", "agent.batch_size=8", "compute.device=cpu",
                    "hydra.run.dir=out")
-    assert done.returncode == 0, done.stderr
-    assert "'y' has 2 classes to tell apart" in done.stderr and "b (3)" in done.stderr
-    wrong = process(*command, "data.target=z")
-    assert wrong.returncode == 2 and "data.target=z" in wrong.stderr and "Traceback" not in wrong.stderr
+    assert code == 0, said
+    assert "'y' has 2 classes to tell apart" in said and "b (3)" in said
+    code, _, said = lab(*command, "data.target=z")
+    assert code == 2 and "data.target=z" in said and "Traceback" not in said

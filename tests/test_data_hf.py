@@ -158,7 +158,7 @@ def test_an_agent_learns_it(tmp_path):
     assert made.experiment.learner.update(made.experiment.stream.next())["loss/train"].isfinite()
 
 
-def test_from_the_command_line(tmp_path, process):
-    done = process("-m", "lab", *saved(tmp_path, pictures(range(40))), "budget.epochs=2", "hydra.run.dir=out")
-    assert done.returncode == 0, done.stderr
-    assert "picture of 1 x 2 x 3, 2 classes" in done.stderr and "Traceback" not in done.stderr
+def test_from_the_command_line(tmp_path, lab):
+    code, _, said = lab(*saved(tmp_path, pictures(range(40))), "budget.epochs=2", "hydra.run.dir=out")
+    assert code == 0, said
+    assert "picture of 1 x 2 x 3, 2 classes" in said and "Traceback" not in said

@@ -240,11 +240,11 @@ def test_an_agent_learns_it(folder):
     assert list(made.experiment.learner.net(batch["x"]).shape) == [8, 10]
 
 
-def test_from_the_command_line(folder, process):
-    done = process("-m", "lab", "+agent=classifier", "data=fashion_mnist", f"data.path={folder()}", "budget.epochs=2",
+def test_from_the_command_line(folder, lab):
+    code, _, said = lab("+agent=classifier", "data=fashion_mnist", f"data.path={folder()}", "budget.epochs=2",
                    "agent.batch_size=8", "model=mlp", "data.valid=0", "compute.device=cpu", "hydra.run.dir=out")
-    assert done.returncode == 0, done.stderr
-    assert "20 for train, 10 for test examples; picture of 1 x 2 x 3, 10 classes" in done.stderr
+    assert code == 0, said
+    assert "20 for train, 10 for test examples; picture of 1 x 2 x 3, 10 classes" in said
 
 
 @pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="apt install dataset-fashion-mnist")

@@ -181,8 +181,8 @@ def test_a_label_that_training_has_not(tmp_path):
         assemble(composed(["+agent=classifier", *save(tmp_path, x_test=np.zeros((1, 5)), y_test=np.array([2]))]))
 
 
-def test_from_the_command_line(tmp_path, process):
-    done = process("-m", "lab", "+agent=classifier", *save(tmp_path), "budget.epochs=2", "hydra.run.dir=out")
-    assert done.returncode == 0, done.stderr
-    wrong = process("-m", "lab", "+agent=classifier", *save(tmp_path), "data.x=z")
-    assert wrong.returncode == 2 and "data.x=z" in wrong.stderr and "Traceback" not in wrong.stderr
+def test_from_the_command_line(tmp_path, lab):
+    code, _, said = lab("+agent=classifier", *save(tmp_path), "budget.epochs=2", "hydra.run.dir=out")
+    assert code == 0, said
+    code, _, said = lab("+agent=classifier", *save(tmp_path), "data.x=z")
+    assert code == 2 and "data.x=z" in said and "Traceback" not in said

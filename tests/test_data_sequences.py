@@ -105,7 +105,7 @@ def test_sequences_of_one_length_fit_other_networks(tmp_path):
         assemble(composed([*written(tmp_path, ragged=True), "model=mlp"]))
 
 
-def test_from_the_command_line(tmp_path, process):
-    done = process("-m", "lab", *written(tmp_path, ragged=True), "model=gru", "budget.epochs=2", "hydra.run.dir=out")
-    assert done.returncode == 0, done.stderr
-    assert "sequence of 4 x 2 or shorter, 2 classes" in done.stderr
+def test_from_the_command_line(tmp_path, lab):
+    code, _, said = lab(*written(tmp_path, ragged=True), "model=gru", "budget.epochs=2", "hydra.run.dir=out")
+    assert code == 0, said
+    assert "sequence of 4 x 2 or shorter, 2 classes" in said

@@ -3,7 +3,7 @@
     python -m benchmarks.supervised.accuracy [--quick] [--rows conv mlp ...] [--seeds 0:3] [--processes 1] [--threads 2]
 
 Each run is the command itself in a process of its own; its figures are those in its run folder. On Fashion-MNIST 54,000
-of the 60,000 training images are learned from, the seed chooses which; the 10,000 test images are looked at once, after
+of the 60,000 training images are learned from, the same for all seeds; the 10,000 test images are looked at once, after
 the last epoch. No choice among checkpoints, no augmentation at test. The targets on Fashion-MNIST are those of table 3
 of Xiao et al. 2017, arXiv:1708.07747, and of the benchmark in its repository.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.recorded import opened
+from lab.version import git_commit
 
 from .. import common
 
@@ -37,39 +38,51 @@ ROWS = {                          # name: the command's arguments, target accura
     "digits_lstm_both": (f"{DIGITS} model=lstm model.bidirectional=true", 0.97, None),
     "digits_gru_both": (f"{DIGITS} model=gru model.bidirectional=true", 0.97, None),
 }
+CLASSICAL = ("sklearn_logistic_regression", "random_forest", "svm")
 
 
-def trial(name: str, seed: int, threads: int, quick: bool) -> dict[str, Any]:
-    """One command: accuracy, seconds of training, seconds of all, parameters."""
-    short = ["budget.epochs=1"] if quick and "sklearn" not in name and name not in ("random_forest", "svm") else []
+def trial(name: str, threads: int, quick: bool, seed: int) -> dict[str, Any]:
+    """One command, from the start of Python to its end."""
+    short = ["budget.epochs=1"] if quick and name not in CLASSICAL else []
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "lab", *ROWS[name][0].split(), f"seed={seed}", f"compute.threads={threads}",
-                   f"run.path={folder}/run", *short]
+        own = [f"seed={seed}", f"compute.threads={threads}", f"hydra.run.dir={folder}/run", *short]
         start = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env={
-            **os.environ, "OMP_NUM_THREADS": str(threads)})
+        done = subprocess.run([sys.executable, "-m", "lab", *ROWS[name][0].split(), *own], capture_output=True,
+                              text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
         took = time.perf_counter() - start
         if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+            raise RuntimeError(f"python -m lab {ROWS[name][0]} {' '.join(own)} failed:\n{done.stderr[-3000:]}")
         run = opened(Path(folder) / "run")
-    found = {"row": name, "seed": seed, "accuracy": run.final["eval/test/accuracy"], "training_s": run.seconds,
-             "command_s": took, "parameters": run.parameters}
-    print(f"  {found}", file=sys.stderr, flush=True)
-    return found
+    return {"seed": seed, "accuracy": round(run.final["eval/test/accuracy"], 4),
+            "training_s": round(run.seconds or 0, 1), "command_s": round(took, 1), "threads": threads,
+            "parameters": run.parameters, "code": git_commit()}
 
 
-def row(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
-    """The accuracies of all seeds, their mean and its interval, and the slowest command."""
-    accuracies, (arguments, target, most) = [each["accuracy"] for each in found], ROWS[name]
+def run(name: str, args: Any) -> None:
+    """The seeds that the row's file does not hold yet; it is written after each."""
+    rows: dict[int, Any] = {int(each["seed"]): each for each in common.read(file_of(name, args.quick))}
+    left = [seed for seed in args.seeds if args.again or seed not in rows]
+    with common.pool(args.processes) as pool:
+        for found in pool.map(trial, *([each] * len(left) for each in (name, args.threads, args.quick)), left):
+            print(f"  {name} {found}", file=sys.stderr, flush=True)
+            rows[found["seed"]] = found
+            common.write(file_of(name, args.quick), [rows[seed] for seed in sorted(rows)],
+                         {"run": f"python -m lab {ROWS[name][0]}", "processes": args.processes})
+
+
+def file_of(name: str, quick: bool) -> Path:
+    return common.RESULTS / "supervised" / f"accuracy{'-quick' if quick else ''}" / f"{name}.csv"
+
+
+def summary(name: str, quick: bool) -> dict[str, Any]:
+    """The mean over the seeds with its interval, the least, and the slowest command."""
+    (_, target, most), rows = ROWS[name], common.read(file_of(name, quick))
+    accuracies, seconds = ([float(each[key]) for each in rows] for key in ("accuracy", "command_s"))
     low, high = common.interval(statistics.fmean, accuracies)
-    slowest = max(each["command_s"] for each in found)
-    return {"row": name, "mean": f"{statistics.fmean(accuracies):.4f} [{low:.4f}, {high:.4f}]",
-            "least": f"{min(accuracies):.4f}", "target": f"{target}{'' if most is None else f' in {most} s'}",
-            "met": min(accuracies) >= target and slowest <= (most or slowest),
-            "training_s": round(statistics.median(each["training_s"] for each in found), 1),
-            "slowest_command_s": round(slowest, 1), "parameters": found[0]["parameters"],
-            "accuracies": " ".join(f"{each:.4f}" for each in accuracies),
-            "seeds": " ".join(str(each["seed"]) for each in found), "command": f"python -m lab {arguments}"}
+    return {"row": name, "seeds": len(rows), "mean": f"{statistics.fmean(accuracies):.4f} [{low:.4f}, {high:.4f}]",
+            "least": f"{min(accuracies):.4f}", "target": target, "slowest_command_s": round(max(seconds), 1),
+            "at_most_s": most or "", "threads": rows[0]["threads"], "parameters": rows[0]["parameters"],
+            "met": statistics.fmean(accuracies) >= target and max(seconds) <= (most or max(seconds))}
 
 
 def main() -> None:
@@ -78,12 +91,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=common.seeds, default=[0, 1, 2], help="such as 0:3 (the default) or 3,5")
     parser.add_argument("--processes", type=int, default=1, help="runs at a time")
     parser.add_argument("--threads", type=int, default=2, help="of each run")
+    parser.add_argument("--again", action="store_true", help="also the seeds that are measured already")
     args = parser.parse_args()
-    pairs = [(name, seed) for name in args.rows for seed in args.seeds]
-    with common.pool(args.processes) as pool:
-        found = list(pool.map(trial, *zip(*pairs, strict=True), [args.threads] * len(pairs), [args.quick] * len(pairs)))
-    rows = [row(name, [each for each in found if each["row"] == name]) for name in args.rows]
-    common.report(rows, {"processes": args.processes, "threads": args.threads}, args.quick)
+    for name in args.rows:
+        run(name, args)
+    common.print_table([summary(name, args.quick) for name in ROWS if file_of(name, args.quick).exists()])
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ in several sittings. Seeds that a file holds of the same commit, or of the same 
 What is printed is the table of all that are there.
 """
 
-import csv
 import sys
 from importlib import metadata
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,11 +47,12 @@ def run(env: str, side: str, args: Any) -> None:
     rows: dict[int, Any] = {int(row["seed"]): row for row in read(env, side, args.quick) if row.get("code") == code}
     left = [seed for seed in args.seeds if seed not in rows]
     jobs = [[value] * len(left) for value in (env, side)]
+    notes = {"processes": args.processes, "episodes": EPISODES, "points": POINTS}
     with common.pool(args.processes) as pool:
         for found in pool.map(trial, *jobs, left, [steps] * len(left)):
             rows[found["seed"]] = {**found, "code": code}
             print(f"  {env} {side} {found}", file=sys.stderr, flush=True)
-            write(env, side, [rows[seed] for seed in sorted(rows)], args)
+            common.write(file_of(env, side, args.quick), [rows[seed] for seed in sorted(rows)], notes)
 
 
 def code_of(side: str) -> str:
@@ -61,21 +62,12 @@ def code_of(side: str) -> str:
     return str(git_commit()).rstrip("+")
 
 
-def write(env: str, side: str, rows: list[dict[str, Any]], args: Any) -> None:
-    folder = FOLDER.with_name("returns-quick") if args.quick else FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{env}-{side}.csv").open("w", newline="") as out:
-        notes = {**common.circumstances(), "processes": args.processes, "episodes": EPISODES, "points": POINTS}
-        out.writelines(f"# {key}: {value}\n" for key, value in notes.items())
-        writer = csv.DictWriter(out, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+def file_of(env: str, side: str, quick: bool) -> Path:
+    return (FOLDER.with_name("returns-quick") if quick else FOLDER) / f"{env}-{side}.csv"
 
 
 def read(env: str, side: str, quick: bool = False) -> list[dict[str, str]]:
-    path = (FOLDER.with_name("returns-quick") if quick else FOLDER) / f"{env}-{side}.csv"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    return common.read(file_of(env, side, quick))
 
 
 def summary(env: str, side: str, quick: bool) -> dict[str, Any]:
