@@ -10,7 +10,7 @@ from torch import nn
 from lab.errors import UsageError
 
 from . import mlp
-from .layers import ACTIVATIONS, ChannelsFirst, dense
+from .layers import ACTIVATIONS, ChannelsFirst, convolution, dense
 from .plugin import CNN, Auto
 
 SMALLEST = 36                     # pixels on a side that the convolutions of Mnih et al. 2015 need
@@ -49,8 +49,8 @@ def convolved(cfg: CNN, inputs: int, outputs: int, kernel: int, stride: int, aro
     """A convolution with what belongs to it."""
     normed = [nn.BatchNorm2d(outputs)] if cfg.norm == "batch" else []
     pooled = [nn.MaxPool2d(cfg.pool)] if cfg.pool > 1 else []
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, around, bias=cfg.norm != "batch")
-    return [convolution, *normed, ACTIVATIONS[cfg.activation](), *pooled]
+    seen = convolution(inputs, outputs, kernel, stride, around, bias=cfg.norm != "batch")
+    return [*seen, *normed, ACTIVATIONS[cfg.activation](), *pooled]
 
 
 def auto(cfg: Auto, shape: tuple[int, ...], outputs: int | None = None) -> nn.Sequential:

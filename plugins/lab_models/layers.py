@@ -22,6 +22,17 @@ def dense(inputs: int, hidden: list[int], outputs: int | None, activation: str, 
     return layers if outputs is None else [*layers, nn.Linear([inputs, *hidden][-1], outputs)]
 
 
+def convolution(inputs: int, outputs: int, kernel: int, stride: int, around: int, bias: bool) -> list[nn.Module]:
+    """[B, inputs, H, W] -> [B, outputs, ...], with `around` pixels of 0 at each edge.
+
+    One of 1 x 1 that leaves pixels out is given only those that it sees. Otherwise torch 2.13 writes beyond its memory
+    on a CPU with AVX2, where there are 2 to 6 channels and they stand last.
+    """
+    if kernel == 1 < stride and not around:
+        return [nn.AvgPool2d(1, stride), nn.Conv2d(inputs, outputs, 1, bias=bias)]
+    return [nn.Conv2d(inputs, outputs, kernel, stride, around, bias=bias)]
+
+
 class ChannelsFirst(nn.Module):
     """[B, H, W, C] -> [B, C, H, W]"""
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lab.errors import UsageError
 
-from .layers import ACTIVATIONS
+from .layers import ACTIVATIONS, convolution
 from .plugin import ResNet
 
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}     # blocks of each stage, table 1
@@ -33,9 +33,9 @@ class Block(nn.Module):
 
 def convolved(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
     """A convolution that keeps height and width but for its stride, and a batch norm."""
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")        # He et al. 2015
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+    *picked, seen = convolution(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+    nn.init.kaiming_normal_(seen.weight, mode="fan_out", nonlinearity="relu")               # He et al. 2015
+    return nn.Sequential(*picked, seen, nn.BatchNorm2d(outputs))
 
 
 def build(cfg: ResNet, shape: tuple[int, ...], outputs: int | None = None) -> nn.Sequential:
