@@ -51,6 +51,8 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     compute.settle(count_parameters(experiment.learner), experiment.operations)
     keep_memory()
     unused(cfg, world)
+    data: Data | None = vars(world).get("data")
+    chosen_by(cfg, data)
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:
         evaluators, policy = {"return": world.returns(policy), **evaluators}, world.seen(policy)
@@ -61,7 +63,7 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
         evaluators["parameters"] = lambda: parameters(experiment.learner)
     experiment = replace(experiment, evaluators=evaluators, closing=closing, policy=policy)
     signals.check()
-    return Assembled(cfg, compute, experiment, world.normalizer, vars(world).get("data"))
+    return Assembled(cfg, compute, experiment, world.normalizer, data)
 
 
 def unused(cfg: LabConfig, world: World) -> None:
@@ -72,6 +74,13 @@ def unused(cfg: LabConfig, world: World) -> None:
         hint = "agent.fast_path=never makes it" if hasattr(cfg.agent, "fast_path") else "leave it out"
         raise UsageError(f"{' and '.join(asked)}: {cfg.agent.name} does not train on the lab's copies of an "
                          f"environment here; {hint}")
+
+
+def chosen_by(cfg: LabConfig, data: Data | None) -> None:
+    """Raises UsageError where the split that chooses a checkpoint would be the one by which it is judged."""
+    if cfg.evaluate.metric and data is not None and data.judged == "test":
+        raise UsageError(f"evaluate.metric={cfg.evaluate.metric}: there is no validation split, and the test split may "
+                         "not choose the checkpoint by which it is judged. Set data.valid above 0")
 
 
 def rehearse(configs: Iterable[LabConfig]) -> None:

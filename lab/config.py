@@ -52,7 +52,7 @@ class LogConfig:
 
 @dataclass
 class EvaluateConfig:
-    every: int | None = None      # in the stream's unit; None: a tenth of the budget
+    every: int | None = None      # in the stream's unit; None: a tenth of the budget, or an epoch of data
     episodes: int = 10            # per evaluation, where there is an environment
     max_steps: int = 30_000       # of an episode, a longer one is cut; a game of Atari has 27,000 at most
     videos: int = 1               # episodes recorded as GIF at the end of the run

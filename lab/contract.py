@@ -43,6 +43,7 @@ class Learner(Saved):
     """Owns parameters and optimizers; `saved` names every attribute that an update changes."""
 
     needs_data = False            # whether what was learned can be used only where the training data is
+    says_chances = True           # whether the softmax of what it predicts of classes are their chances, or mere scores
 
     def update(self, batch: Batch) -> Metrics:
         """Improve once. The names of the metrics are the same at every update."""

@@ -20,6 +20,12 @@ def figure(width: float, height: float) -> Any:
     return made
 
 
+def name(text: str) -> str:
+    """To be drawn as it is: matplotlib takes what stands between two $ for a formula, and leaves _x out of a legend."""
+    text = text.replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
 def drawn(made: Any) -> Picture:
     made.canvas.draw()
     return np.ascontiguousarray(np.asarray(made.canvas.buffer_rgba())[:, :, :3])
@@ -32,8 +38,8 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str]) -> Picture:
     axes.imshow(counts / np.maximum(counts.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="true")
     if k <= NAMED:
-        axes.set_xticks(range(k), classes, rotation=90)
-        axes.set_yticks(range(k), classes)
+        axes.set_xticks(range(k), list(map(name, classes)), rotation=90)
+        axes.set_yticks(range(k), list(map(name, classes)))
         for i, j in np.argwhere(counts):
             dark = counts[i, j] > counts[i].sum() / 2
             axes.text(j, i, counts[i, j], ha="center", va="center", fontsize=7, color="white" if dark else "black")
@@ -44,8 +50,8 @@ def curves(lines: Sequence[tuple[str, NDArray[Any], NDArray[Any]]], across: str,
     """Of (name, x, y) in the unit square, such as the ROC of each class."""
     made = figure(6.4 if len(lines) <= NAMED else 5, 5)
     axes = made.add_subplot()
-    for name, x, y in lines:
-        axes.plot(x, y, label=name, linewidth=1)
+    for line, x, y in lines:
+        axes.plot(x, y, label=name(line), linewidth=1)
     axes.set(xlabel=across, ylabel=up, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     if len(lines) <= NAMED:
         axes.legend(fontsize=7, bbox_to_anchor=(1.01, 1), loc="upper left")
@@ -69,7 +75,7 @@ def captioned(pictures: Sequence[NDArray[Any]], captions: Sequence[str], columns
     for i, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         axes = made.add_subplot(rows, columns, i + 1)
         axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
-        axes.set_title(caption, fontsize=7)
+        axes.set_title(name(caption), fontsize=7)
         axes.axis("off")
     return drawn(made)
 

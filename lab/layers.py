@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from .modules import evaluating
 
@@ -27,16 +28,23 @@ def operations(layer: nn.Module, given: Tensor, out: Tensor) -> int:
     return 0
 
 
+def tensor(value: Any) -> Tensor | None:
+    """The first in what a layer was given or gives back, [B, ...]; sequences unpacked."""
+    if isinstance(value, PackedSequence):
+        return pad_packed_sequence(value, batch_first=True)[0]
+    found = map(tensor, value) if isinstance(value, tuple) else [value]
+    return next((each for each in found if isinstance(each, Tensor)), None)
+
+
 def rows(net: nn.Module, call: Callable[[], Any]) -> list[Row]:
     """The layers of `net` in the order in which `call` goes through them."""
     found, hooks = list[Row](), list[Any]()
 
     def note(name: str) -> Callable[..., None]:
         def hook(layer: nn.Module, given: tuple[Any, ...], out: Any) -> None:
-            out = next((each for each in (out if isinstance(out, tuple) else (out,)) if isinstance(each, Tensor)), None)
-            first = next((each for each in given if isinstance(each, Tensor)), None)
+            out, first = tensor(out), tensor(given)
             if out is None or first is None:
-                return                            # packed sequences
+                return
             own = sum(p.numel() for p in layer.parameters(recurse=False))
             shape = " x ".join(map(str, out.shape[1:]))
             found.append((name, type(layer).__name__, shape, own, operations(layer, first, out) // len(out)))

@@ -1,6 +1,7 @@
 """How good predictions are, by torchmetrics. N examples, K classes or numbers."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,23 +10,33 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 BINS = 15                         # of the expected calibration error (Guo et al. 2017)
+AVERAGES = ("macro", "micro")
 
 
 def torchmetrics() -> Any:
-    """Imported when it is needed: that takes longer than torch itself."""
+    """Imported when it is needed: that takes longer than torch itself. Its warnings of absent classes are left out."""
     import torchmetrics.functional as functional
 
+    warnings.filterwarnings("ignore", "No (positive|negative) samples", UserWarning)
+    warnings.filterwarnings("ignore", "Average precision score for one or more classes was `nan`", UserWarning)
     return functional
 
 
 def slugs(names: Sequence[str]) -> list[str]:
-    """Each as part of a metric's name, no two alike: its number stands for one that has no Latin letter of its own."""
+    """Each as part of a metric's name, no two alike and none that of a mean over classes: those get a number."""
     plain = [re.sub(r"[^A-Za-z0-9_.@-]+", "_", name).strip("_") for name in names]
-    return [name if name and plain.count(name) == 1 else f"{name}_{i}".strip("_") for i, name in enumerate(plain)]
+    found = list[str]()
+    for i, name in enumerate(plain):
+        clear = name and name not in AVERAGES and plain.count(name) == 1
+        new = name if clear else f"{name}_{i}".strip("_")
+        while not clear and new in (*plain, *found):
+            new += "_"
+        found.append(new)
+    return found
 
 
 def classification(logits: Tensor, y: Tensor, top_k: int = 0) -> dict[str, float]:
-    """Of logits [N, K] for labels [N]: the loss in nats, and by torchmetrics' multiclass functions the rest.
+    """Of logits [N, K] for labels [N]: the loss in nats, accuracy, and by torchmetrics' multiclass functions the rest.
 
     "macro" is the mean over classes that occur, "micro" counts all examples alike; ece is the expected calibration
     error, auroc and ap (average precision) the areas below the curves, one class against the rest.
@@ -35,12 +46,14 @@ def classification(logits: Tensor, y: Tensor, top_k: int = 0) -> dict[str, float
     found = {"loss": cross_entropy(logits, y), "accuracy": (logits.argmax(-1) == y).float().mean()}
     if 0 < top_k < k:
         found[f"accuracy_top{top_k}"] = (logits.topk(top_k).indices == y[:, None]).any(-1).float().mean()
-    for average in ("macro", "micro"):
+    for average in AVERAGES:
         for name in ("precision", "recall", "f1_score"):
             measure = getattr(by, f"multiclass_{name}")
             found[f"{name.removesuffix('_score')}/{average}"] = measure(logits, y, num_classes=k, average=average)
     chances = logits.softmax(-1)
-    found["auroc"] = by.multiclass_auroc(chances, y, num_classes=k)
+    counts = torch.bincount(y, minlength=k)
+    areas = by.multiclass_auroc(chances, y, num_classes=k, average="none")                  # [K]
+    found["auroc"] = areas[(counts > 0) & (counts < len(y))].mean()       # nan where there is one class alone
     found["ap"] = by.multiclass_average_precision(chances, y, num_classes=k)
     found["ece"] = by.multiclass_calibration_error(chances, y, num_classes=k, n_bins=BINS)
     return {name: float(value) for name, value in found.items()}

@@ -53,7 +53,8 @@ def opened(path: Path) -> Run:
     about, config = read_run(path), config_of(path)
     kind = "env" if config.get("env") else "data"
     agent, chosen, final, seed = named(path, config, "agent"), config[kind], about.get("final"), config.get("seed")
-    world = " ".join(str(each) for each in (chosen.get("id") or named(path, config, kind), chosen.get("path")) if each)
+    world = (kind == "env" and chosen.get("id")) or named(path, config, kind)
+    world = " ".join(str(each) for each in (world, chosen.get("path")) if each)
     settings = {key: value for key, value in flat(config)
                 if not any(key == each or key.startswith(f"{each}.") for each in ASIDE)}
     seconds, parameters = (number(about.get(name)) or None for name in ("seconds", "parameters"))

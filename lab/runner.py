@@ -127,9 +127,11 @@ class Runner:
             self.evaluate(self.closing)
             return
         last = copy.deepcopy(self.learner.state_dict())
-        self.learner.load_state_dict(self.record.read(self.best.count)["learner"])
-        self.evaluate(self.closing)
-        self.learner.load_state_dict(last)
+        try:
+            self.learner.load_state_dict(self.record.read(self.best.count)["learner"])
+            self.evaluate(self.closing)
+        finally:                                # what ends them is followed by a last checkpoint
+            self.learner.load_state_dict(last)
 
     def clock(self) -> float:
         return time.perf_counter() - self.since

@@ -68,3 +68,8 @@ def test_a_run_ends_early_keeps_the_best_and_is_judged_by_it(lab, tmp_path):
     assert best["value"] == max(found.values()) == found[best["count"]]
     assert lab(f"resume={run}", "evaluate.patience=100")[0] == 0
     assert json.loads((run / "run.json").read_text())["count"] == 40 * 108
+
+
+def test_the_test_split_does_not_choose_what_it_judges(lab):
+    code, _, error = lab("+agent=classifier", "data=iris", "data.valid=0", "evaluate.metric=accuracy")
+    assert code == 2 and "there is no validation split" in error and "Set data.valid above 0" in error

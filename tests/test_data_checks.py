@@ -31,6 +31,12 @@ def test_what_is_right(kind):
     check(about, tensors, "test")
 
 
+def test_what_is_missing_in_a_picture_is_filled_in_by_nothing():
+    about, tensors = GOOD["picture"]
+    with pytest.raises(UsageError, match=r"example 1 has no number in place \[0, 0, 0\]$"):
+        check(about, {**tensors, "x": torch.full((2, 1, 2, 2), NAN)}, "test", impute="mean")
+
+
 @pytest.mark.parametrize("kind, changes, message", [
     ("table", {"x": torch.zeros(2, 3)}, r"split test: the examples are \[3\], expected \[2\]"),
     ("picture", {"x": torch.zeros(2, 2, 2)}, r"the examples are \[2, 2\], expected \[1, 2, 2\]"),
@@ -42,7 +48,8 @@ def test_what_is_right(kind):
     ("table", {"x": torch.tensor([[1.0, 0.0], [-INF, 0.0]])}, "example 2 has an infinite number in column 'age'$"),
     ("table", {"x": torch.tensor([[1.0, 2.0], [1.0, 0.0]])}, "example 1 has no category in column 'colour'"),
     ("table", {"x": torch.tensor([[1.0, 1.0], [1.0, -1.0]])}, "example 2 has no category in column 'colour'"),
-    ("picture", {"x": torch.full((2, 1, 2, 2), NAN)}, r"example 1 has no number in place \[0, 0, 0\]"),
+    ("picture", {"x": torch.full((2, 1, 2, 2), NAN)}, r"example 1 has no number in place \[0, 0, 0\]$"),
+    ("table", {"x": torch.zeros(0, 2), "y": torch.zeros(0).long()}, "there is no example; give it some, or leave it"),
     ("sequence", {"x": torch.tensor([0.0, 0, 0, 0, INF, 0]).view(2, 3, 1)},
      r"example 2 has an infinite number in place \[1, 0\]"),
     ("table", {"y": torch.tensor([0.0, 1.0])}, r"labels are torch.float32 of \[2\]; expected whole numbers, one each"),

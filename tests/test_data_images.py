@@ -116,8 +116,9 @@ def test_brought_to_one_size(folder):
 
 
 def test_other_files_are_counted(folder):
-    found = build(folder({**GOOD, "cat/notes.txt": b"x", "cat/.hidden.png": b"", ".git/x.png": b"", "readme.md": b""}))
-    assert found.notes == ("1 files left out, no pictures by their names: cat/notes.txt",)
+    found = build(folder({**GOOD, "cat/notes.txt": b"x", "cat/.hidden.png": b"", ".git/x.png": b"", "loose.png": b""}))
+    assert found.notes == ("2 files left out, no pictures by their names, or in no folder of a class: cat/notes.txt, "
+                           "loose.png",)
     assert len(found.splits["train"]) == 3
 
 
@@ -168,8 +169,9 @@ def truncated(where):
 def test_a_picture_that_is_cut_off(folder):
     where = folder({f"{name}/1.png": grey(1, (40, 40)) for name in ("cat", "dog")})
     truncated(where / "dog" / "2.png")
-    with pytest.raises(UsageError, match=r"dog/2\.png does not open as a picture: .*truncated"):
-        build(where)
+    for late in ({}, {"memory": 0, "prepare": "none"}):                       # nothing else reads it at the start
+        with pytest.raises(UsageError, match=r"dog/2\.png does not open as a picture: .*truncated.*skip_broken=true"):
+            build(where, **late)
     found = build(where, skip_broken=True)
     assert found.notes == ("1 files left out, which do not open as pictures: dog/2.png",)
     assert len(found.splits["train"]) == 2

@@ -70,6 +70,11 @@ def test_what_is_missing(impute, filled):
     assert scaled(torch.tensor([[NAN]])).item() == pytest.approx((filled - 1) / 8)
 
 
+def test_the_median_of_an_even_number_is_between_the_middle_two():
+    made, _ = table([[1.0], [100.0], [2.0], [NAN], [3.0]], (Column("a"),), impute="median", prepare="none")
+    assert made(torch.tensor([[NAN]])).item() == 2.5
+
+
 def test_a_column_where_all_is_missing():
     made, _ = table([[NAN], [NAN]], (Column("a"),), impute="median")
     assert made(torch.tensor([[NAN], [2.0]])).flatten().tolist() == [0, 2]

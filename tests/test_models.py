@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from lab.data.network import Network
 from lab.errors import UsageError
@@ -10,6 +11,7 @@ from lab.layers import rows, summary
 from lab_data import first_symbol
 from lab_data.plugin import FirstSymbol
 from lab_models import cnn, mlp, recurrent, resnet
+from lab_models.layers import convolution
 from lab_models.plugin import CNN, GRU, LSTM, MLP, RNN, Linear, ResNet, ResNet18
 
 
@@ -145,6 +147,17 @@ def test_operations_of_a_recurrent_network():
     cells = nn.LSTM(3, 5, batch_first=True)
     found = rows(cells, lambda: cells(torch.zeros(2, 7, 3)))
     assert found == [("", "LSTM", "7 x 5", 4 * 5 * (3 + 5) + 2 * 4 * 5, 2 * 7 * 4 * 5 * (3 + 5))]
+    packed = pack_padded_sequence(torch.zeros(1, 7, 3), torch.tensor([7]), batch_first=True)
+    assert rows(cells, lambda: cells(packed)) == found
+
+
+@pytest.mark.parametrize("size, stride", [(8, 2), (7, 2), (9, 3)])
+def test_a_convolution_that_leaves_out_pixels_sees_those_that_torch_sees(size, stride):
+    ours = nn.Sequential(*convolution(3, 5, 1, stride, 0, bias=True))
+    theirs = nn.Conv2d(3, 5, 1, stride)
+    theirs.load_state_dict(ours[-1].state_dict())
+    x = torch.randn(2, 3, size, size)
+    assert torch.allclose(ours(x), theirs(x), atol=1e-6)
 
 
 def test_a_summary_leaves_the_network_as_it_was():

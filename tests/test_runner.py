@@ -11,13 +11,15 @@ import torch
 
 from lab import runner as module
 from lab import signals
+from lab.best import Best
 from lab.budget import Budget, Periods, after
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.contract import Experiment, Learner, Stream
-from lab.errors import DiskError, Diverged, EnvError, LabError
+from lab.errors import DataError, DiskError, Diverged, EnvError, LabError
 from lab.runner import Runner
 from lab.state import seed_globals
+from lab.testing.checks import differences
 
 NEVER = 10**9
 
@@ -206,6 +208,20 @@ def test_at_the_end_the_closing_evaluators_too():
     names = [entry[2] for entry in record if entry[0] == "media"]
     assert names == ["eval/weight", "eval/weight", "eval/film"] and record.lines()[-1][3] == {"eval/a/mean": 1.0}
     assert at.final["eval/a/mean"] == 1.0 and "loss/x" in at.final and "eval/film" not in at.final
+
+
+def test_closing_evaluations_that_fail_leave_the_last_weights_and_not_the_best():
+    def broken():
+        raise DataError("a picture of the test split does not open")
+
+    at, record = toy((NEVER, 6, 6), {"a": lambda: {"a": -at.stream.count}}, {"b": broken})
+    at.best, record.read = Best("a"), lambda count: {"learner": at.first}
+    at.first = copy.deepcopy(at.learner.state_dict())
+    with pytest.raises(DataError):
+        at.run(Budget(steps=12))
+    assert at.best.count == 6 and record.state["stream"]["count"] == 12
+    assert differences(record.state["learner"], at.learner.state_dict()) == []
+    assert differences(record.state["learner"], at.first) != []
 
 
 @pytest.mark.parametrize("stop_at", [3, 6, 12, 21, 27])

@@ -1,13 +1,15 @@
 """Classification and regression: measures by hand, the step that is taken, and what data and model must have."""
 
 import math
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from lab import metrics, reports
+from lab import figures, metrics, reports
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.data.network import Network
@@ -16,7 +18,7 @@ from lab.testing import maker
 from lab.testing.checks import bf16_is_finite, resume_is_exact
 from lab_supervised.learner import Predictor
 from lab_supervised.plugin import Classifier
-from lab_supervised.supervised import Rescaled, balanced, hits
+from lab_supervised.supervised import Rescaled, balanced, hits, weight_of
 
 # Said 0, 1, 2, 0; true 0, 1, 1, 2: of class 0 one of two that were said is right, and so on.
 LOGITS = torch.tensor([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0], [2.0, 0.0, 0.0]])
@@ -46,6 +48,27 @@ def test_measures_of_each_class_by_hand():
     assert found == pytest.approx({"precision/a": 0.5, "recall/a": 1.0, "f1/a": 2 / 3, "precision/b_c": 1.0,
                                    "recall/b_c": 0.5, "f1/b_c": 2 / 3, "precision/d": 0.0, "recall/d": 0.0,
                                    "f1/d": 0.0})
+
+
+def test_a_class_that_does_not_occur_takes_no_part_in_the_area():
+    """Both others are in a perfect order; of one class alone there is no order."""
+    logits = torch.tensor([[9.0, 0, 0], [0, 9, 0], [8, 0, 0]])
+    assert metrics.classification(logits, torch.tensor([0, 1, 0]))["auroc"] == pytest.approx(1)
+    assert math.isnan(metrics.classification(logits, torch.tensor([0, 0, 0]))["auroc"])
+
+
+@pytest.mark.parametrize("names", [["a", "a!", "a_1"], ["macro", "micro", "x"], ["a", "a", "a_0", "a_1_"],
+                                   ["", "1", ""]])
+def test_names_differ_whatever_they_are(names):
+    found = metrics.slugs(names)
+    assert len(set(found)) == len(names) and not {"macro", "micro", ""} & set(found)
+
+
+@pytest.mark.parametrize("names", [["$10_$20", "$20_$30"], ["$a^b^c$", "_hidden"], ["\\frac", "$"]])
+def test_names_of_classes_are_drawn_as_they_are(names):
+    report = reports.classes_report(LOGITS[:, :2], torch.tensor([0, 1, 1, 0]), names)
+    assert report["confusion"].std() > 10
+    figures.captioned([np.zeros((2, 2))], [names[0]])
 
 
 def test_no_two_classes_share_a_name():
@@ -137,6 +160,16 @@ def test_in_parts_it_is_the_same_step(parts):
         assert {name: value.item() for name, value in b.items()} == \
             pytest.approx({name: value.item() for name, value in a.items()}, rel=1e-5)
     assert torch.allclose(whole.net.body.weight, split.net.body.weight, atol=1e-6)
+
+
+@pytest.mark.parametrize("parts", [2, 5])
+def test_in_parts_it_is_the_same_step_where_classes_are_weighted(parts):
+    weights, learners = torch.tensor([1.0, 9.0]), [predictor(), predictor(accumulate=parts)]
+    for each in learners:
+        each.loss, each.mass = partial(cross_entropy, weight=weights), partial(weight_of, weights)
+    a, b = (each.update(batch(7)) for each in learners)
+    assert b["loss/train"].item() == pytest.approx(a["loss/train"].item(), rel=1e-5)
+    assert torch.allclose(*(each.net.body.weight for each in learners), atol=1e-6)
 
 
 def test_the_gradient_is_clipped_to_its_norm():

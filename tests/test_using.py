@@ -10,6 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from lab.commands.predict import said
+from lab.data.dataset import About
+from lab.errors import ResumeError
+
 QUIET = ("evaluate.every=100_000", "budget.epochs=30")
 
 
@@ -119,16 +123,46 @@ def test_exported_as_onnx_it_says_the_same(lab, houses, tmp_path):
     assert out.argmax(-1).tolist() == [0, 1]
 
 
-def test_of_the_best_checkpoint_where_there_is_one(lab, houses, tmp_path, monkeypatch):
+def test_of_the_best_checkpoint_where_there_is_one(lab, houses, tmp_path):
+    """Which that is stands in the newest one: a run that was killed has not said so in run.json."""
     from lab.commands import using
 
-    about, counts = json.loads((houses / "run.json").read_text()), sorted((houses / "checkpoints").glob("0*"))
-    assert using.opened(houses)[-1] == int(counts[-1].name) == 30 * 72
-    (houses / "run.json").write_text(json.dumps({**about, "best": {"count": int(counts[0].name)}}))
-    assert using.opened(houses)[-1] == int(counts[0].name) < 30 * 72
-    (houses / "run.json").write_text(json.dumps({**about, "best": {"count": 7}}))
-    with pytest.raises(Exception, match="000000000007"):
-        using.opened(houses)
+    run = tmp_path / "best"
+    assert using.opened(houses)[-1] == 30 * 72
+    assert lab("+agent=classifier", "data=iris", "model=linear", "budget.epochs=30", "evaluate.metric=accuracy",
+               f"hydra.run.dir={run}")[0] == 0
+    about = json.loads((run / "run.json").read_text())
+    best = about["best"]["count"]
+    (run / "run.json").write_text(json.dumps({**about, "best": {}}))
+    assert using.opened(run)[-1] == best < about["count"] == 30 * 108
+    assert using.opened(run / "checkpoints" / f"{about['count']:012}")[-1] == about["count"]
+    shutil.rmtree(run / "checkpoints" / f"{best:012}")
+    with pytest.raises(ResumeError, match=f"{best:012}: incomplete"):
+        using.opened(run)
+
+
+def test_scores_are_not_called_chances(lab, tmp_path):
+    new, run = tmp_path / "new.csv", tmp_path / "run"
+    new.write_text("sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5,3.4,1.4,0.2\n")
+    assert lab("+agent=svm", "data=iris", f"hydra.run.dir={run}")[0] == 0
+    (row,) = csv.DictReader(io.StringIO(lab("predict", run, new)[1]))
+    assert row["class"] == "setosa" and float(row["score"]) == float(row["score of setosa"]) > 1
+    assert not [name for name in row if "chance" in name]
+
+
+def test_numbers_that_are_called_input():
+    about = About("table", (1,), targets=("input", "other"))
+    assert list(said(about, ["a.csv:2"], torch.tensor([[1.0, 2.0]]))) == [
+        {"input": "a.csv:2", "input (predicted)": 1.0, "other": 2.0}]
+
+
+@pytest.mark.parametrize("shape", [[1, 10**6, 10**6], [1, -9, 9], ["a", 9, 9], [1, 0, 9], [True, 9, 9]])
+def test_a_description_that_cannot_be_is_damaged(lab, houses, tmp_path, shape):
+    plain = json.loads((houses / "data.json").read_text())
+    plain["about"]["shape"] = shape
+    (houses / "data.json").write_text(json.dumps(plain))
+    code, _, error = lab("predict", houses, tmp_path / "new.csv")
+    assert code == 4 and "data.json cannot be read: an example of the shape" in error
 
 
 @pytest.mark.parametrize("command", ["predict", "export"])

@@ -54,24 +54,28 @@ def rows(made: Assembled, about: About, batches: Iterator[Any]) -> Iterator[Row]
         for names, batch in batches:
             length = batch["length"].to(device) if about.ragged else None
             out = predict(batch["x"].to(device), length).float().cpu()                      # [B, K]
-            yield from said(about, names, out)
+            yield from said(about, names, out, made.experiment.learner.says_chances)
 
 
-def said(about: About, names: list[str], out: torch.Tensor) -> Iterator[Row]:
+def said(about: About, names: list[str], out: torch.Tensor, chances: bool = True) -> Iterator[Row]:
+    """Of outputs [B, K]: numbers, or the class with its chance and those of all; without `chances` with its score."""
     if not about.classes:
+        targets = ["input (predicted)" if target == "input" else target for target in about.targets]
         for name, values in zip(names, out.tolist(), strict=True):
-            yield {"input": name, **dict(zip(about.targets, values, strict=True))}
+            yield {"input": name, **dict(zip(targets, values, strict=True))}
         return
-    for name, chances in zip(names, out.softmax(-1).tolist(), strict=True):
-        best = max(range(len(chances)), key=chances.__getitem__)
-        yield {"input": name, "class": about.classes[best], "chance": chances[best],
-               "chances": dict(zip(about.classes, chances, strict=True))}
+    what, found = ("chance", out.softmax(-1)) if chances else ("score", out)
+    for name, values in zip(names, found.tolist(), strict=True):
+        best = max(range(len(values)), key=values.__getitem__)
+        yield {"input": name, "class": about.classes[best], what: values[best],
+               f"{what}s": dict(zip(about.classes, values, strict=True))}
 
 
 def as_csv(found: list[Row]) -> str:
-    """The chances of the classes as columns `chance of NAME`."""
-    flat = [{**{key: value for key, value in row.items() if key != "chances"},
-             **{f"chance of {name}": chance for name, chance in row.get("chances", {}).items()}} for row in found]
+    """The chances of the classes as columns `chance of NAME`, scores as `score of NAME`."""
+    flat = [{**{key: value for key, value in row.items() if not isinstance(value, dict)},
+             **{f"{key.removesuffix('s')} of {name}": value for key, each in row.items() if isinstance(each, dict)
+                for name, value in each.items()}} for row in found]
     out = io.StringIO()
     writer = csv.DictWriter(out, list(flat[0]) if flat else ["input"], lineterminator="\n")
     writer.writeheader()

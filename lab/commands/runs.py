@@ -1,17 +1,17 @@
 """What `eval` and `play` share: a trained agent from a run folder, without touching the folder."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..assembly import Assembled, assemble
-from ..checkpoint import count_of, newest, read
+from ..checkpoint import count_of
 from ..config import LabConfig
-from ..errors import ResumeError, UsageError
-from ..folder import fitting, read_run
+from ..errors import UsageError
+from ..folder import fitting
 from ..saved_config import changed, load_config
 from ..world import Exhibition, World
+from .chosen import chosen
 from .parser import Parser
 
 
@@ -29,15 +29,9 @@ def trained(path: Path, seed: int, changes: list[str]) -> tuple[LabConfig, Assem
 
     Raises ResumeError where there is no run or no intact checkpoint, UsageError where it has no policy.
     """
-    chosen = path if os.path.isfile(path / "manifest.json") else None
-    run = path.resolve().parent.parent if chosen else path
-    read_run(run)
+    run, at, state = chosen(path)
     cfg = changed(load_config(run), changes)
     cfg.evaluate.videos, cfg.log.sinks = 0, []
-    try:
-        at, state = (chosen, read(chosen, False)) if chosen else newest(run / "checkpoints", print, whole=False)
-    except ValueError as error:
-        raise ResumeError(f"{chosen}: {error}") from None
     made = assemble(cfg, kind=Exhibition)
     if made.experiment.policy is None:
         raise UsageError(f"{cfg.agent.name} has no policy to play episodes with")

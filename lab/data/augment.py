@@ -1,6 +1,7 @@
 """Random changes of a batch of examples, as tensor operations. B examples of N, C channels, H and W pixels, K classes.
 
-What happens to an example is a function of the seed, the epoch and the example, however it is batched.
+What happens to an example is a function of the seed, the epoch and the example, however it is batched; only the other
+one that mixup mixes it with is of its batch.
 """
 
 from typing import Any

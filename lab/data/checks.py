@@ -21,9 +21,11 @@ def checked(dataset: Dataset, cfg: DataConfig) -> None:
         raise UsageError(f"data={cfg.name}: an example of the shape {list(about.shape)} holds nothing")
     for name, split in splits.items():
         where = f"data={cfg.name}, split {name}"
+        if not len(split):
+            raise UsageError(f"{where}: there is no example; give it some, or leave it out")
         of_targets(about, split, where)
         if isinstance(split, Held):
-            of_inputs(about, split, where, cfg.impute != "none")
+            of_inputs(about, split, where, cfg.impute != "none" and about.kind != "picture")
 
 
 def of_inputs(about: About, split: Held, where: str, may_miss: bool) -> None:
@@ -56,7 +58,8 @@ def of_floats(about: About, x: Tensor, where: str, may_miss: bool) -> None:
         row, *rest = bad.nonzero()[0].tolist()
         place = f"column {about.columns[rest[-1]].name!r}" if about.columns else f"place {rest}"
         missing = bool(x[(row, *rest)].isnan())
-        hint = "; data.impute=mean, median or zero fills in what is missing" if missing else ""
+        fills = missing and about.kind != "picture"
+        hint = "; data.impute=mean, median or zero fills in what is missing" if fills else ""
         raise UsageError(f"{where}: example {row + 1:,} has {'no number' if missing else 'an infinite number'} in "
                          f"{place}{hint}")
     for i, column in enumerate(about.columns):

@@ -12,7 +12,10 @@ UNSEEN = ("error", "other")
 
 @dataclass
 class Augment:
-    """Random changes of the training examples, in this order; a function of the seed, the epoch and the example."""
+    """Random changes of the training examples, in this order; a function of the seed, the epoch and the example.
+
+    But for mixup's other example, which is of the same batch.
+    """
 
     flip: bool = False            # pictures: left and right change places, one time in two
     crop: int = 0                 # pictures: moved by up to so many pixels each way, black comes in (He et al. 2016)

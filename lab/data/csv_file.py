@@ -32,6 +32,13 @@ class CsvFile:
         place = self.position(name, key)
         return [row[place] for row in self.rows]
 
+    def ids(self, name: str) -> list[str]:
+        """[R], of which sequence each row is. Raises UsageError, with the line, for a row that does not say so."""
+        found = self.fields(name, "data.id")
+        if "" in found:
+            raise UsageError(f"{self.at(found.index(''), name)} is empty: it says of which sequence a row is")
+        return found
+
     def at(self, row: int, column: str = "") -> str:
         """Where that is, for messages."""
         return f"{self.path}, line {self.lines[row]:,}" + (f", column {column!r}" if column else "")

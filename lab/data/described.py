@@ -1,6 +1,7 @@
 """A world whose data is known by its description alone: for using what was learned where the data is not. K outputs."""
 
 import json
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..world import Exhibition
 from .dataset import About, Held
 from .loaded import Data
 
+MOST = 2**30                      # numbers in an example for each class
 LARGEST = 10_000_000              # bytes of a description that is worth reading
 
 
@@ -48,6 +50,9 @@ def remembered(run: Path) -> tuple[About, torch.dtype]:
         about, dtype = About.of(plain["about"]), getattr(torch, plain["dtype"])
         if not isinstance(dtype, torch.dtype):
             raise ValueError(f"{plain['dtype']!r} is no type of numbers")
+        sides = [*about.shape, max(2, len(about.classes))]
+        if not all(type(side) is int and side > 0 for side in sides) or math.prod(sides) > MOST:
+            raise ValueError(f"an example of the shape {list(about.shape)!r:.80} cannot be")
         return about, dtype
     except FileNotFoundError:
         raise ResumeError(f"{run} has no data.json: it did not learn from a dataset") from None

@@ -12,12 +12,11 @@ from ..errors import UsageError
 from . import csv_file
 from .dataset import About, Column
 from .files import file, there
-from .pixels import pixels
+from .pixels import SUFFIXES, files, is_picture, pixels
 from .reading import opening
 from .table import numbers, table
 
 TOGETHER = 256                    # examples in a batch
-KINDS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 
 
 def inputs(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
@@ -42,12 +41,12 @@ def pictures(about: About, dtype: torch.dtype, paths: Sequence[str]) -> Iterator
 
 
 def of_folder(path: Path) -> list[Path]:
-    """The file itself, or all pictures in a folder and those below it."""
+    """The file itself, or the pictures in a folder and those below it, hidden files left out."""
     if not path.is_dir():
         return [path]
-    found = sorted(each for each in path.rglob("*") if each.suffix.lower() in KINDS)
+    found = [path / each for each in files(path, path) if is_picture(each)]
     if not found:
-        raise UsageError(f"INPUT={path} has no picture in it; expected files that end in {', '.join(KINDS)}")
+        raise UsageError(f"INPUT={path} has no picture in it; expected files that end in {', '.join(SUFFIXES)}")
     return found
 
 
@@ -68,7 +67,7 @@ def sequences(about: About, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[li
         found = csv_file.read(file(path, "INPUT"), getattr(cfg, "separator", ","))
         x = np.stack([numbers(found, each.name, cfg.impute != "none") for each in columns], 1)          # [R, F]
         of: dict[str, list[int]] = {}
-        for row, name in enumerate(found.fields(id, "data.id")):
+        for row, name in enumerate(found.ids(id)):
             of.setdefault(name, []).append(row)
         names = list(of)
         for begin in range(0, len(names), TOGETHER):

@@ -70,7 +70,8 @@ class Data:
 
     def sizes(self) -> str:
         found = ", ".join(f"{len(split):,} for {name}" for name, split in self.splits.items())
-        return f"{self.cfg.name}: {found} examples; {described(self.about)}"
+        judged = "" if self.judged == "valid" else f"; without a validation split the {self.judged} split is evaluated"
+        return f"{self.cfg.name}: {found} examples; {described(self.about)}{judged}"
 
 
 def described(about: About) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError, UsageError
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L")
 Shape = tuple[int, int, int]                  # C, H, W
 Found = TypeVar("Found")
@@ -18,11 +20,22 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Look:
-    """What a picture says of itself before it is read as a whole."""
+    """What must be known of all pictures before one is used."""
 
     grey: bool
     size: tuple[int, int]                     # H, W
     content: str                              # hash of the file
+
+
+def files(where: Path, root: Path) -> list[Path]:
+    """All below `where` that are not hidden, in the order of their names, relative to `root`."""
+    found = [path.relative_to(root) for path in sorted(where.rglob("*")) if path.is_file()]
+    return [path for path in found if not any(part.startswith(".") for part in path.parts)]
+
+
+def is_picture(path: Path) -> bool:
+    """By its name."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def look(read: Callable[[], bytes], name: str) -> Look:
@@ -48,6 +61,7 @@ def opened(read: Callable[[], bytes], name: str, use: Callable[[Any, bytes], Fou
 
 
 def look_of(image: Any, body: bytes) -> Look:
+    image.load()                              # the whole of it: half a file has a good beginning
     return Look(image.mode in GREY, (image.height, image.width), sha256(body).hexdigest())
 
 

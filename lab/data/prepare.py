@@ -104,7 +104,8 @@ def filling(about: About, cfg: DataConfig, batches: Batches, found: "Moments") -
     if cfg.impute == "mean":
         return found.mean
     if cfg.impute == "median":
-        return torch.cat([values(about, batch) for batch in batches()]).nanmedian(0).values.nan_to_num()
+        whole = torch.cat([values(about, batch) for batch in batches()])
+        return ((whole.nanmedian(0).values - (-whole).nanmedian(0).values) / 2).nan_to_num()      # the middle two
     return torch.zeros_like(found.mean)
 
 

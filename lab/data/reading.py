@@ -103,12 +103,12 @@ def fill(x: Tensor, split: Read, i: int) -> None:
 
 
 @contextmanager
-def opening(hint: str = "") -> Iterator[None]:
-    """At the start, what cannot be read is a mistake of the user; `hint` says what to do."""
+def opening() -> Iterator[None]:
+    """At the start, what cannot be read is a mistake of the user."""
     try:
         yield
     except DataError as error:
-        raise UsageError(f"{error}{hint and '; '}{hint}") from error
+        raise UsageError(str(error)) from error
 
 
 class Inputs:

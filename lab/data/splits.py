@@ -2,8 +2,6 @@
 
 import numpy as np
 
-NAMES = ("train", "valid", "test")
-
 
 def split_rows(n: int, shares: dict[str, float], seed: int, labels: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The rows of each split, each in ascending order, "train" having what the shares leave: {name: [rows]}.

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lab.data.pixels import SUFFIXES, files, is_picture
 from lab.errors import UsageError, nearest
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 SPLITS = ("train", "valid", "test")
 Pictures = Sequence[tuple[str, int]]          # name relative to the root, number of the class
 Chosen = Mapping[str, Pictures]               # of each split
 
 
 def listed(root: Path) -> tuple[list[str], Chosen, list[str]]:
-    """The classes, the pictures of each split in the order of their names, and the names of all other files.
+    """The classes, the pictures of each split in the order of their names, and the names of all other files there.
 
     Raises UsageError, with the folder, where classes or pictures are missing.
     """
@@ -30,9 +30,10 @@ def listed(root: Path) -> tuple[list[str], Chosen, list[str]]:
             raise UsageError(f"{top} is empty; expected folders with pictures, one for each class")
         if bare := [each for each, names in found.items() if not any(map(is_picture, names))]:
             raise UsageError(f"{bare[0]} has no picture; expected files that end in {', '.join(SUFFIXES)}")
-        chosen[split] = [(name, classes.index(each.name)) for each, names in found.items() for name in names
+        chosen[split] = [(name.as_posix(), classes.index(each.name)) for each, names in found.items() for name in names
                          if is_picture(name)]
-        others += [name for names in found.values() for name in names if not is_picture(name)]
+        within = {name for names in found.values() for name in names}
+        others += [name.as_posix() for name in files(top, root) if not (name in within and is_picture(name))]
     return classes, chosen, others
 
 
@@ -47,13 +48,3 @@ def split_folders(root: Path) -> Mapping[str, Path]:
 
 def folders(where: Path) -> list[Path]:
     return sorted(each for each in where.iterdir() if each.is_dir() and not each.name.startswith("."))
-
-
-def files(where: Path, root: Path) -> list[str]:
-    """All below it that are not hidden."""
-    names = [path.relative_to(root) for path in sorted(where.rglob("*")) if path.is_file()]
-    return [name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)]
-
-
-def is_picture(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)

@@ -11,7 +11,7 @@ import torch
 
 from lab.data.dataset import About, Dataset
 from lab.data.files import folder
-from lab.data.pixels import Shape, look, pixels, shape_of
+from lab.data.pixels import Look, Shape, look, pixels, shape_of
 from lab.data.reading import Read, held, opening
 from lab.errors import DataError, UsageError
 
@@ -37,44 +37,44 @@ class Files:
 def build(cfg: Images) -> Dataset:
     root = folder(cfg.path)
     classes, chosen, others = listed(root)
-    notes = left_out(others, "no pictures by their names")
-    if cfg.skip_broken:
-        chosen, broken = sound(root, chosen)
-        notes += left_out(broken, "which do not open as pictures")
+    notes = left_out(others, "no pictures by their names, or in no folder of a class")
+    looks, broken = looked(root, chosen)
+    if broken and not cfg.skip_broken:
+        raise UsageError(f"{next(iter(broken.values()))}; {HINT}")
+    if broken:
+        chosen = {split: [each for each in pictures if each[0] in looks] for split, pictures in chosen.items()}
+        notes += left_out(list(broken), "which do not open as pictures")
         check_left(root, classes, chosen)
-    names = tuple(name for pictures in chosen.values() for name, _ in pictures)
-    paths = [root / name for name in names]
-    with opening(HINT), ThreadPoolExecutor() as pool:
-        looks = list(pool.map(look, [path.read_bytes for path in paths], map(str, paths)))
-    shape = shape_of(cfg.size, cfg.channels, looks, names.__getitem__)
-    told = sha256("\n".join([str(shape), *(each.content for each in looks)]).encode()).hexdigest()
+    names = tuple(looks)
+    shape = shape_of(cfg.size, cfg.channels, list(looks.values()), names.__getitem__)
+    told = sha256("\n".join([str(shape), *(each.content for each in looks.values())]).encode()).hexdigest()
     read, begin, splits = Files(root, names, shape), 0, dict[str, Read]()
     for split, pictures in chosen.items():
         y, rows = torch.tensor([label for _, label in pictures]), torch.arange(begin, begin + len(pictures))
         splits[split], begin = Read(read, y, told, rows), begin + len(pictures)
-    with opening(HINT):
+    with opening():
         return Dataset(About("picture", shape, tuple(classes)), held(splits, shape, cfg.memory), tuple(notes))
+
+
+def looked(root: Path, chosen: Chosen) -> tuple[dict[str, Look], dict[str, DataError]]:
+    """Of each picture, by its name: what it is like, or why it does not open."""
+    def one(name: str) -> Look | DataError:
+        path = root / name
+        try:
+            return look(path.read_bytes, str(path))
+        except DataError as error:
+            return error
+
+    names = [name for pictures in chosen.values() for name, _ in pictures]
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip(names, pool.map(one, names), strict=True))
+    return ({name: each for name, each in found.items() if isinstance(each, Look)},
+            {name: each for name, each in found.items() if isinstance(each, DataError)})
 
 
 def left_out(names: Sequence[str], what: str) -> list[str]:
     few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return [f"{len(names):,} files left out, {what}: {few}"] if names else []
-
-
-def sound(root: Path, chosen: Chosen) -> tuple[Chosen, list[str]]:
-    """Without the pictures that do not open, and their names; it takes reading them all."""
-    def opens(name: str) -> bool:
-        try:
-            pixels((root / name).read_bytes, name, (1, 1, 1))
-        except DataError:
-            return False
-        return True
-
-    names = [name for pictures in chosen.values() for name, _ in pictures]
-    with ThreadPoolExecutor() as pool:
-        broken = [name for name, fine in zip(names, pool.map(opens, names), strict=True) if not fine]
-    gone = set(broken)
-    return {split: [each for each in pictures if each[0] not in gone] for split, pictures in chosen.items()}, broken
 
 
 def check_left(root: Path, classes: Sequence[str], chosen: Chosen) -> None:

@@ -54,9 +54,7 @@ def build(cfg: Sequences) -> Dataset:
 
 def steps_of(found: CsvFile, names: list[str], target: Target, cfg: Sequences) -> Steps:
     """Raises UsageError, with the line, for a row without a sequence or with another target than those before it."""
-    ids, y = found.fields(cfg.id, "data.id"), target.read(found)
-    if "" in ids:
-        raise UsageError(f"{found.at(ids.index(''), cfg.id)} is empty: it says of which sequence a row is")
+    ids, y = found.ids(cfg.id), target.read(found)
     number = {id: i for i, id in enumerate(dict.fromkeys(ids))}
     of = np.array([number[id] for id in ids])
     begins = np.unique(of, return_index=True)[1]                                    # [N], the first row of each

@@ -39,6 +39,7 @@ def build(cfg: Any, world: World) -> Experiment:
     settings = {**asdict(cfg), "data.prepare": data.cfg.prepare, "data.impute": data.cfg.impute}
     kind = FINDERS.get(cfg.name) or (Classes if about.classes else Numbers)
     learner = kind(cfg.name, make, settings, data, stream)
+    learner.says_chances = cfg.name != "svm"
     name = data.judged
     last = {"test": judge(learner, data, "test", whole=True, prefix="test/")} if "test" in data.splits else {}
     said = f"`{make(learner.seed, 1)}` of scikit-learn {sklearn.__version__}, {size:,} numbers per example"
@@ -104,8 +105,7 @@ def judge(learner: Fitted, data: Data, split: str, whole: bool = False, prefix: 
 def measure(learner: Fitted, about: About, whole: bool) -> Measure:
     if isinstance(learner, Numbers):
         return joined(metrics.regression, partial(reports.numbers_report, targets=about.targets) if whole else None)
-    chances = learner.name != "svm"
-    report = partial(reports.classes_report, classes=about.classes)
+    chances, report = learner.says_chances, partial(reports.classes_report, classes=about.classes)
     return joined(of_chances if chances else of_scores, (report if chances else partial(uncalibrated, report))
                   if whole else None)
 

@@ -14,6 +14,7 @@ from lab.data.network import Network
 from .plugin import Supervised
 
 Loss = Callable[[Tensor, Tensor], Tensor]                     # (outputs [B, K], targets [B, ...]) -> their mean, 0-d
+Mass = Callable[[Tensor], Tensor | int]                           # targets [B, ...] -> how much they count in that mean
 Look = Callable[[Tensor, Tensor], Mapping[str, Tensor]]       # the same -> what else to log of a batch, 0-d each
 
 
@@ -22,8 +23,9 @@ class Predictor(Learner):
 
     saved = ("net", "optimizer", "average")
 
-    def __init__(self, net: Network, loss: Loss, look: Look, optimizer: Optimizer, cfg: Supervised, compute: Compute):
-        self.net, self.loss, self.look, self.optimizer = net, loss, look, optimizer
+    def __init__(self, net: Network, loss: Loss, look: Look, optimizer: Optimizer, cfg: Supervised, compute: Compute,
+                 mass: Mass = len):
+        self.net, self.loss, self.look, self.optimizer, self.mass = net, loss, look, optimizer, mass
         self.cfg, self.compute = cfg, compute
         average = get_ema_multi_avg_fn(cfg.ema)               # type: ignore[no-untyped-call]
         self.average = AveragedModel(net, multi_avg_fn=average) if cfg.ema else None
@@ -60,7 +62,7 @@ class Predictor(Learner):
             with self.compute.autocast():
                 out = self.net(part, steps)
             outs.append(out.float())
-            loss = self.loss(outs[-1], target) * (len(part) / len(x))
+            loss = self.loss(outs[-1], target) * (self.mass(target) / self.mass(y))
             loss.backward()                                   # type: ignore[no-untyped-call]
             total += loss.detach()
         grads = [p.grad for p in self.net.parameters() if p.grad is not None]

@@ -18,7 +18,7 @@ from lab.errors import UsageError
 from lab.layers import summary
 from lab.world import World
 
-from .learner import Loss, Predictor
+from .learner import Loss, Mass, Predictor
 from .plugin import Classifier, Regressor
 
 
@@ -28,11 +28,13 @@ def classifier(cfg: Classifier, world: World) -> Experiment:
         raise UsageError(f"the classifier learns classes, and data={data.cfg.name} has "
                          f"{'numbers to predict: use +agent=regressor' if about.targets else 'fewer than two'}")
     weights = None
+    mass: Mass = len
     if cfg.class_weights == "balanced":
         weights = balanced(data.class_counts()).to(world.compute.device)
+        mass = partial(weight_of, weights)
     loss: Loss = partial(cross_entropy, weight=weights, label_smoothing=cfg.label_smoothing)
     net = network(world, len(about.classes))
-    learner = Predictor(net, loss, hits, world.optimizer(net.parameters()), cfg, world.compute)
+    learner = Predictor(net, loss, hits, world.optimizer(net.parameters()), cfg, world.compute, mass)
     measure = partial(metrics.classification, top_k=cfg.top_k)
     return experiment(world, learner, measure, partial(reports.classes_report, classes=about.classes))
 
@@ -40,6 +42,11 @@ def classifier(cfg: Classifier, world: World) -> Experiment:
 def balanced(counts: Tensor) -> Tensor:
     """Weights [K] in proportion to 1 / count, whose mean over the examples is 1."""
     return counts.sum() / (len(counts) * counts.clamp(min=1))
+
+
+def weight_of(weights: Tensor, y: Tensor) -> Tensor | int:
+    """By what torch divides the cross-entropy with `weights` [K] of labels [B]; of shares [B, K] it takes the mean."""
+    return weights[y].sum() if y.ndim == 1 else len(y)
 
 
 def hits(out: Tensor, y: Tensor) -> Mapping[str, Tensor]:
