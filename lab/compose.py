@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -18,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from . import argv
 from .config import GROUPS, LabConfig
 from .errors import UsageError, first_line, nearest, within
-from .host import core_folder, host
+from .host import Host, core_folder, host
 from .mistakes import misfit, of_key, of_override, unknown
 from .tuned import marked, refuse_unknown, tuned, tuned_keys, usual_steps
 
@@ -33,9 +34,15 @@ class LabSearchPath(SearchPathPlugin):
 
 def install() -> None:
     """Tell this process's Hydra about the plugins; other Hydra programs in the environment notice nothing."""
+    install_from(host())
+
+
+@lru_cache(maxsize=1)
+def install_from(lab: Host) -> None:
+    """Once: it takes as long as composing does."""
     Plugins.instance().register(LabSearchPath)
     OmegaConf.register_new_resolver("tuned", tuned, replace=True)
-    store, lab = ConfigStore.instance(), host()
+    store = ConfigStore.instance()
     keys = {key for entry in lab.entries.values() for key in tuned_keys(entry)}
     store.store(name="lab_schema", node=marked(OmegaConf.structured(LabConfig), "", keys), provider="lab")
     for (group, name), entry in lab.entries.items():
