@@ -60,9 +60,10 @@ DEFAULT = {"budget.epochs": 20, "agent.batch_size": 64, "optimizer.lr": 3e-3, "o
 CLASSES = {**DEFAULT, "model.norm": "batch"}
 CLASSIFIER = {
     "default": CLASSES,
-    # Tuned on the splits 0 to 3 with the seeds 0 and 1.
-    "digits": {**CLASSES, "budget.epochs": 40, "agent.batch_size": 32, "data.augment.crop": 1, "model.pool": 1,
-               "model.hidden": [128], "model.dropout": 0.5, "model.units": 256},
+    # Tuned on the splits 0 to 3 with the seeds 0 and 1; the GRU on split 0 with the seeds 0 to 2.
+    "digits": {**CLASSES, "budget.epochs": 40, "agent.batch_size": 32, "agent.label_smoothing": 0.1,
+               "data.augment.crop": 1, "model.pool": 1, "model.hidden": [128], "model.dropout": 0.5,
+               "model.units": 256},
     # Gates that begin open keep the first step for hundreds of others (Tallec & Ollivier 2018, section 2).
     "first_symbol": {**CLASSES, "budget.epochs": 10, "agent.max_grad_norm": 1.0, "optimizer.lr": 1e-2,
                      "model.units": 32, "model.forget_bias": 5.0, "model.update_bias": 5.0}}
