@@ -57,10 +57,19 @@ def opened(path: Path) -> Run:
     world = " ".join(str(each) for each in (world, chosen.get("path")) if each)
     settings = {key: value for key, value in flat(config)
                 if not any(key == each or key.startswith(f"{each}.") for each in ASIDE)}
+    if precision := computed(about.get("sittings")):
+        settings["compute.precision"] = precision
     seconds, parameters = (number(about.get(name)) or None for name in ("seconds", "parameters"))
     return Run(path, agent, clean(world), kind, seed if type(seed) is int else 0, clean(about.get("status")),
                clean(about.get("started")), settings, numbers(final if isinstance(final, dict) else {}),
                seconds, None if parameters is None else int(parameters))
+
+
+def computed(sittings: Any) -> str:
+    """The precision in which a run computes, whether it was chosen or left to the lab; "" where it is not recorded."""
+    first = sittings[0] if isinstance(sittings, list) and sittings else {}
+    found = first.get("precision") if isinstance(first, dict) else ""
+    return found if isinstance(found, str) else ""
 
 
 def config_of(path: Path) -> dict[str, Any]:

@@ -134,7 +134,8 @@ def test_screens_are_averaged_over_areas():
     shrunk = atari.shrinking((210, 160), 84)(picture)
     assert shrunk.dtype == np.uint8 and np.abs(shrunk - exact).max() <= 0.5 + 1e-3
     colour = np.stack([picture, picture // 2, picture // 3], -1)
-    assert np.array_equal(atari.shrinking((210, 160), 84)(colour)[..., 0], shrunk)
+    first = atari.shrinking((210, 160), 84)(colour)[..., 0]       # where it is just between two, either is right
+    assert first.dtype == np.uint8 and np.abs(first - exact).max() <= 0.5 + 1e-3
 
 
 def rows_of(cfg, steps=400):

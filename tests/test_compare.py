@@ -68,6 +68,14 @@ def test_a_row_tells_what_sets_it_apart(tmp_path):
                      "theirs-mlp-8-adam-0.1-0": {"model": "mlp", "optimizer": "adam"}, "other-3-0": {}}
 
 
+def test_a_precision_that_was_left_to_the_lab_is_the_one_that_it_took(tmp_path):
+    """A run that was resumed has it in its config."""
+    for seed, precision in enumerate(("auto", "fp32", "auto")):
+        took = "bf16" if seed == 2 else "fp32"
+        write(tmp_path / str(seed), config(seed=seed, compute={"precision": precision}), sittings=[{"precision": took}])
+    assert [len(row.runs) for row in rows(map(opened, runs_in(tmp_path)))] == [2, 1]
+
+
 def test_a_setting_of_the_data_is_told_of_all_agents(tmp_path):
     for seed, agent in enumerate("ab"):
         write(tmp_path / agent, config(agent, data={"name": "digits", "split_seed": seed}))

@@ -49,6 +49,8 @@ def main(argv: list[str]) -> int:
                          "inputs of one; use lab predict")
     net = network_of(made.experiment.learner, cfg.agent.name)
     examples = some(about, dtype, 1)
+    if "onnx" in given.format:
+        onnx_runtime()
     try:
         given.out.mkdir(parents=True, exist_ok=True)
         calls = {kind: WRITERS[kind](net, examples, given.out) for kind in given.format}
@@ -113,16 +115,20 @@ def to_torch(net: nn.Module, x: Tensor, folder: Path) -> Call:
     return call
 
 
-def to_onnx(net: nn.Module, x: Tensor, folder: Path) -> Call:
-    """model.onnx, run by onnxruntime. Raises UsageError where the packages are missing."""
+def onnx_runtime() -> Any:
+    """Raises UsageError where a package that ONNX takes is missing."""
     try:
         for name in ("onnx", "onnxscript"):
             importlib.import_module(name)
-        runtime: Any = importlib.import_module("onnxruntime")
+        return importlib.import_module("onnxruntime")
     except ImportError as error:
         raise UsageError(f'ONNX needs the package {error.name}: pip install "pluglab[export]", or --format torch'
                          ) from error
-    file = folder / "model.onnx"
+
+
+def to_onnx(net: nn.Module, x: Tensor, folder: Path) -> Call:
+    """model.onnx, run by onnxruntime."""
+    runtime, file = onnx_runtime(), folder / "model.onnx"
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -106,7 +106,7 @@ def codes(found: CsvFile, column: Column, may_miss: bool, unseen: str) -> np.nda
                          "median or zero takes a missing one for a category of its own")
     if unseen == "error" and (row := first(field not in known for field in fields)) is not None:
         raise UsageError(f"{found.at(row, column.name)}: the training data has no category {fields[row]!r}; "
-                         "data.unseen=other takes it for none of those it has")
+                         "trained with data.unseen=other a network takes it for none of those it has")
     return np.array([known.get(field, len(known)) for field in fields])
 
 
