@@ -229,7 +229,7 @@ def test_what_cannot_be_is_refused(agent, overrides, text):
     ("dqn", ["agent.buffer_size=1_000", "agent.train_every=5_000"], r"agent.num_envs \* agent.train_every=5,000 of 32"),
     ("dqn", ["agent.buffer_size=1_000", "agent.batch_size=900"], r"agent.gradient_steps \* .*=3,600 of 32 bytes"),
     ("r2d2", ["agent.buffer_size=100", "agent.gradient_steps=9"], r"agent.gradient_steps \* .*=288 of 560 bytes each"),
-    ("dqn", [], "agent.buffer_size=100,000 of 36 bytes each")])
+    ("dqn", [], "agent.buffer_size=10,000 of 36 bytes each")])
 def test_what_memory_has_no_room_for_is_refused(agent, overrides, text, monkeypatch):
     """Of 100,000 bytes."""
     monkeypatch.setattr(world, "room", lambda device: 100_000)
