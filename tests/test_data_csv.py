@@ -126,7 +126,7 @@ def test_a_test_file(built):
 
 def test_a_category_of_the_test_file_alone(built):
     with pytest.raises(UsageError, match=r"test\.csv, line 3, column 'colour': the training data has no category "
-                                         r"'green'; data\.unseen=other"):
+                                         r"'green'; trained with data\.unseen=other"):
         built(GOOD, test="age,colour,species\n7,blue,dog\n7,green,dog\n")
 
 
