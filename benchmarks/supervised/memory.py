@@ -1,10 +1,10 @@
-"""What recurrent networks remember: which symbol stood first, 200 steps ago? Test accuracy while they learn.
+"""What recurrent networks remember: which symbol stood first, 200 steps ago? Accuracy while they learn.
 
     python -m benchmarks.supervised.memory [--quick] [--sides lstm gru ...] [--seeds 0:3] [--processes 1]
 
 `python -m lab +agent=classifier data=first_symbol model=MODEL` as it comes: eight symbols, so that who guesses is right
-one time in eight. The rnn is Elman's, with tanh; it is tried at three learning rates. Draws docs/pictures/memory.png,
-for which it needs the `bench` extra.
+one time in eight. The rnn is Elman's, with tanh; it is tried at three learning rates. The table is of the test split,
+the curves of the validation split are drawn in docs/pictures/memory.png, for which it needs the `bench` extra.
 """
 
 import sys

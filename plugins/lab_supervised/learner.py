@@ -14,7 +14,7 @@ from lab.data.network import Network
 from .plugin import Supervised
 
 Loss = Callable[[Tensor, Tensor], Tensor]                     # (outputs [B, K], targets [B, ...]) -> their mean, 0-d
-Mass = Callable[[Tensor], Tensor | int]                           # targets [B, ...] -> how much they count in that mean
+Mass = Callable[[Tensor], Tensor | int]                       # targets [B, ...] -> how much they count in that mean
 Look = Callable[[Tensor, Tensor], Mapping[str, Tensor]]       # the same -> what else to log of a batch, 0-d each
 
 
