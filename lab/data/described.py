@@ -15,7 +15,7 @@ from ..world import Exhibition
 from .dataset import About, Held
 from .loaded import Data
 
-MOST = 2**30                      # numbers in an example for each class
+MOST = 2**30                      # numbers in what stands in for the data
 LARGEST = 10_000_000              # bytes of a description that is worth reading
 
 
