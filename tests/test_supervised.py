@@ -182,14 +182,16 @@ def test_the_gradient_is_clipped_to_its_norm():
 
 
 def test_the_average_of_the_weights_by_hand():
-    """The first step is where it begins; then 0.75 of what it was and 0.25 of the weights."""
-    learner = predictor(ema=0.75)
+    """2/11 of what it was and 9/11 of the weights after the first step; a quarter and three, 3/12, after the second."""
+    learner = predictor(ema=0.9)
+    start = learner.net.body.weight.clone()
     learner.update(batch(8))
     first = learner.net.body.weight.clone()
-    assert torch.equal(learner.judged.body.weight, first)
+    assert torch.allclose(learner.judged.body.weight, 2 / 11 * start + 9 / 11 * first)
     learner.update(batch(7))
-    assert torch.allclose(learner.judged.body.weight, 0.75 * first + 0.25 * learner.net.body.weight)
-    assert not learner.judged.body.weight.requires_grad or learner.judged is not learner.net
+    assert torch.allclose(learner.judged.body.weight,
+                          0.25 * (2 / 11 * start + 9 / 11 * first) + 0.75 * learner.net.body.weight)
+    assert not learner.judged.body.weight.requires_grad and learner.judged is not learner.net
 
 
 VARIANTS = [("agent.ema=0.9",), ("agent.accumulate=3",), ("data.augment.mixup=0.4", "data.augment.crop=1"),

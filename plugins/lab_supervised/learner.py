@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from lab.average import Average
 from lab.compute import Compute
 from lab.contract import Batch, Learner, Metrics
 from lab.data.network import Network
@@ -27,20 +27,18 @@ class Predictor(Learner):
                  mass: Mass = len):
         self.net, self.loss, self.look, self.optimizer, self.mass = net, loss, look, optimizer, mass
         self.cfg, self.compute = cfg, compute
-        average = get_ema_multi_avg_fn(cfg.ema)               # type: ignore[no-untyped-call]
-        self.average = AveragedModel(net, multi_avg_fn=average) if cfg.ema else None
+        self.average = Average(net, cfg.ema) if cfg.ema else None
         self.learn = compute.jit(self.improve) if cfg.accumulate == 1 else self.improve_in_parts
 
     @property
     def judged(self) -> Network:
         """The network to evaluate and to use."""
-        found: Network = self.net if self.average is None else self.average.module
-        return found
+        return self.net if self.average is None else self.average.net
 
     def update(self, batch: Batch) -> Metrics:
         loss, norm, told = self.learn(batch["x"], batch["y"], batch.get("length"))
         if self.average is not None:
-            self.average.update_parameters(self.net)          # type: ignore[no-untyped-call]
+            self.average.update()
         return {"loss/train": loss, **told, "grad/norm": norm}
 
     def improve(self, x: Tensor, y: Tensor, length: Tensor | None) -> tuple[Tensor, Tensor, Mapping[str, Tensor]]:
