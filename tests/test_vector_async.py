@@ -28,6 +28,7 @@ from lab.replay import Ring
 from lab.spaces import about
 from lab.testing import checks, maker
 from lab.testing.envs import TinyBox
+from lab.testing.making import killed, undisturbed
 from lab.worker import FromConfig
 
 COMPUTE = Compute(ComputeConfig(device="cpu"), seed=7)
@@ -85,8 +86,9 @@ def test_row_for_row_as_one_process_and_so_when_resumed(name, tmp_path, caplog):
 def test_an_agent_learns_what_it_learns_in_one_process_killed_and_resumed(agent, tmp_path):
     """With a memory of each episode too."""
     plain, make = maker(agent), maker(agent, "vector.mode=async", "vector.workers=2")
-    whole, (single, log) = (checks.undisturbed(each, tmp_path / str(i)) for i, each in enumerate((make, plain)))
-    checks.resumes_at(57, whole, make, tmp_path / "killed")
+    whole, (single, log) = (undisturbed(each, tmp_path / str(i)) for i, each in enumerate((make, plain)))
+    dead = tmp_path / "killed"
+    checks.goes_on(57, killed(57, make, dead), whole, make, dead)
     assert not checks.differences(whole[0].learner.state_dict(), single.learner.state_dict()) and whole[1] == log
 
 

@@ -15,7 +15,7 @@ from ..contract import Learner
 from ..host import host
 from ..runner import Runner
 from ..state import frozen_rng
-from .making import Log, Make, first_difference, killed_at, next_batch, runner
+from .making import Log, Make, first_difference, killed, next_batch, runner, undisturbed
 
 Check = Callable[[Make, Path], None]
 NAME = re.compile(r"[a-z0-9_]+(/[A-Za-z0-9_.@-]+)+")
@@ -127,19 +127,12 @@ def resume_is_exact(make: Make, folder: Path) -> None:
     """Killed late inside a log window and resumed by a run that began with other weights; twice."""
     whole = undisturbed(make, folder / "whole")
     for kill in KILLS:
-        resumes_at(kill, whole, make, folder / f"killed-{kill}")
+        dead = folder / f"killed-{kill}"
+        goes_on(kill, killed(kill, make, dead), whole, make, dead)
 
 
-def undisturbed(make: Make, folder: Path) -> tuple[Runner, Log]:
-    """The run that the others are compared with, and its log."""
-    whole, log = runner(make(), folder, evaluate=25)
-    whole.run(Budget(updates=130))
-    return whole, log
-
-
-def resumes_at(kill: int, whole: tuple[Runner, Log], make: Make, folder: Path) -> None:
-    killed, log = runner(make(), folder, evaluate=25)
-    killed_at(killed, kill)()
+def goes_on(kill: int, log: Log, whole: tuple[Runner, Log], make: Make, folder: Path) -> None:
+    """What was killed and is resumed in its folder ends as the whole run, to the bit and to the line of the log."""
     resumed, more = runner(make(initial=999), folder, evaluate=25)
     resumed.load(checkpoint.newest(folder, print)[1])
     assert resumed.updates == kill

@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from .. import checkpoint
 from ..assembly import Assembled, assemble
-from ..budget import Periods
+from ..budget import Budget, Periods
 from ..compose import composed
 from ..config import LabConfig
 from ..contract import Batch, Stream
@@ -22,6 +22,7 @@ from .envs import TINY, register
 Log = list[tuple[int, dict[str, float]]]
 NEVER = 10**12
 PATIENCE = 100_000                # steps of a warm-up
+QUIET = ("compute.device=cpu", "compute.threads=1", "evaluate.episodes=2", "evaluate.videos=0")
 
 
 class Make(Protocol):
@@ -39,13 +40,12 @@ def maker(agent: str, *overrides: str) -> Make:
     entry = host().entry("agent", agent)
     chosen = {each.partition("=")[0] for each in overrides}
     small = [each for each in getattr(entry, "small", ()) if each.partition(".")[0] not in chosen]    # model=other
-    base = [f"+agent={agent}", *small, *overrides]
+    base = [f"+agent={agent}", *small, *overrides, *QUIET]
     own = bool({"env", "data"} & chosen)
     world = [] if own or getattr(entry, "learns_from", "env") != "env" else tiny_world(base)
 
     def make(*changes: str, initial: int | None = None) -> Assembled:
-        quiet = ["compute.device=cpu", "compute.threads=1", "evaluate.episodes=2", "evaluate.videos=0"]
-        return assemble(config([*base, *world, *quiet, *changes]), initial)
+        return assemble(config([*base, *world, *changes]), initial)
 
     return make
 
@@ -125,24 +125,28 @@ def next_batch(stream: Stream) -> Batch:
     raise AssertionError(f"the stream was asked {PATIENCE:,} times and gave no batch")
 
 
-def killed_at(at: Runner, updates: int) -> Callable[[], None]:
-    """Makes `at` save before update `updates` + 1 and die; returns the run."""
+def undisturbed(make: Make, folder: Path) -> tuple[Runner, Log]:
+    """The run that the others are compared with, and its log."""
+    whole, log = runner(make(), folder, evaluate=25)
+    whole.run(Budget(updates=130))
+    return whole, log
+
+
+def killed(updates: int, make: Make, folder: Path) -> Log:
+    """The log of a run that saves before update `updates` + 1 and dies."""
+    at, log = runner(make(), folder, evaluate=25)
     original = at.stream.next
 
-    def next_or_die() -> Any:
+    def next_or_die() -> Batch | None:
         if at.updates == updates:
             at.save()
             raise Killed
         return original()
 
-    def run() -> None:
-        from ..budget import Budget
-
-        at.stream.next = next_or_die  # type: ignore[method-assign]
-        with suppress(Killed):
-            at.run(Budget(updates=updates + 10))
-
-    return run
+    at.stream.next = next_or_die  # type: ignore[method-assign]
+    with suppress(Killed):
+        at.run(Budget(updates=updates + 10))
+    return log
 
 
 def first_difference(a: list[Any], b: list[Any]) -> str:

@@ -1,15 +1,17 @@
 """Does the resume check notice what is forgotten? Drop each name from each `saved`, one at a time."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from ..errors import LabError
 from ..runner import Runner
 from ..state import Saved
-from .checks import KILLS, resumes_at, undisturbed
-from .making import Log, Make, runner
+from .checks import KILLS, goes_on
+from .making import Log, Make, killed, runner, undisturbed
 
 CAUGHT = (AssertionError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, IndexError, ZeroDivisionError,
           LabError)
@@ -37,15 +39,31 @@ def kinds(make: Make, folder: Path) -> list[type[Saved]]:
 def survivors(make: Make, folder: Path, among: Iterable[type[Saved]] | None = None) -> list[str]:
     """The names whose loss the check did not notice, as Class.name; good is none. `among`: these classes alone."""
     whole = undisturbed(make, folder / "whole")
+    logs = {kill: killed(kill, make, folder / f"killed-{kill}") for kill in KILLS}
     names = [(kind, name) for kind in among or kinds(make, folder / "look") for name in kind.saved]
-    return [f"{kind.__name__}.{name}" for kind, name in names
-            if survives(kind, name, whole, make, folder / kind.__name__ / name)]
+    return [f"{kind.__name__}.{name}" for kind, name in names if survives(kind, name, whole, logs, make, folder)]
 
 
-def survives(kind: type[Saved], name: str, whole: tuple[Runner, Log], make: Make, folder: Path) -> bool:
-    rest = tuple(each for each in kind.saved if each != name)
-    with patch.object(kind, "saved", rest), suppress(*CAUGHT):
-        for kill in KILLS:
-            resumes_at(kill, whole, make, folder / str(kill))
+def survives(kind: type[Saved], name: str, whole: tuple[Runner, Log], logs: Mapping[int, Log], make: Make,
+             folder: Path) -> bool:
+    """Whether the killed runs go on rightly from checkpoints without `name`."""
+    with forgotten(kind, name), suppress(*CAUGHT):
+        for kill, log in logs.items():
+            copy = folder / kind.__name__ / name / str(kill)
+            shutil.copytree(folder / f"killed-{kill}", copy)
+            goes_on(kill, log, whole, make, copy)
         return True
     return False
+
+
+@contextmanager
+def forgotten(kind: type[Saved], name: str) -> Iterator[None]:
+    """`name` is not saved, and not read from a checkpoint that has it; in subclasses that name it themselves it is."""
+    real = kind.load_state_dict
+
+    def load(self: Saved, state: Mapping[str, Any]) -> None:
+        real(self, {key: value for key, value in state.items() if key != name or key in self.saved})
+
+    rest = tuple(each for each in kind.saved if each != name)
+    with patch.object(kind, "saved", rest), patch.object(kind, "load_state_dict", load):
+        yield
