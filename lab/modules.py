@@ -34,8 +34,9 @@ def items(value: Any, top: bool) -> list[tuple[Any, Any]]:
 
 
 def count_parameters(part: object) -> int:
-    """Parameters of every network that `part` holds, each once."""
-    return sum({id(p): p.numel() for module in modules(part).values() for p in module.parameters()}.values())
+    """Parameters that are learned in every network that `part` holds, each once: not those of a copy that follows."""
+    return sum({id(p): p.numel() for module in modules(part).values() for p in module.parameters()
+                if p.requires_grad}.values())
 
 
 @contextmanager

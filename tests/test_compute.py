@@ -1,5 +1,6 @@
 """One step down a loss by hand, schedules by hand, randomness by name, and what this machine cannot do."""
 
+import copy
 import itertools
 import math
 import os
@@ -382,3 +383,12 @@ def test_parameters_are_counted_once():
             self.same, self.head, self.other = self.net, nn.Sequential(self.net, nn.Linear(3, 1)), "net"      # 4 more
 
     assert count_parameters(Two()) == 13 and count_parameters(object.__new__(Two)) == 0
+
+
+def test_the_parameters_of_a_target_or_an_average_are_not_counted():
+    class Follows:
+        def __init__(self):
+            self.net = nn.Linear(2, 3)                            # 9
+            self.target = copy.deepcopy(self.net).requires_grad_(False)
+
+    assert count_parameters(Follows()) == 9

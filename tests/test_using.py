@@ -1,8 +1,9 @@
-"""lab predict and lab export: what was learned, used without the data."""
+"""lab predict and lab export: what was learned, used without the data; and lab eval, with it."""
 
 import csv
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -47,6 +48,49 @@ def test_rows_of_a_table_whose_columns_stand_otherwise(lab, houses, tmp_path):
     for row in rows:
         chances = {name: float(row[f"chance of {name}"]) for name in ("big", "small")}
         assert sum(chances.values()) == pytest.approx(1) and float(row["chance"]) == max(chances.values()) > 0.9
+
+
+@pytest.fixture
+def digits(lab, tmp_path):
+    """A run of one epoch."""
+    run = tmp_path / "run"
+    assert lab("+agent=classifier", "data=digits", "model=linear", "budget.epochs=1", f"hydra.run.dir={run}")[0] == 0
+    return run
+
+
+def test_a_classifier_is_evaluated_again_as_at_its_end(lab, digits):
+    own = [json.loads(line)["metrics"] for line in (digits / "metrics.jsonl").read_text().splitlines()]
+    before = sorted(path for path in digits.rglob("*"))
+    code, out, _ = lab("eval", digits, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["agent"] == "classifier" and found["count"] == 1294
+    assert {f"eval/{name}": value for name, value in found["metrics"].items()} == {
+        name: value for each in own for name, value in each.items() if name.startswith("eval/")}
+    assert before == sorted(path for path in digits.rglob("*"))
+    code, out, _ = lab("eval", digits)
+    assert code == 0 and re.search(rf"test/accuracy +{found['metrics']['test/accuracy']:.4f}\n", out)
+
+
+def test_a_classifier_is_not_evaluated_on_what_it_has_seen(lab, digits):
+    """Nor over episodes."""
+    for word, told in (("--episodes=3", "learns from data and plays no episodes"), ("--seed=3", "plays no episodes"),
+                       ("data.test=0.5", "data.test=0.5: with other splits it would be judged by examples"),
+                       ("data.split_seed=1", "judged by examples that it has learned from")):
+        code, _, err = lab("eval", digits, word)
+        assert code == 2 and told in err and "Traceback" not in err
+
+
+def test_another_test_file_is_evaluated_alone(lab, table, tmp_path):
+    """Whose rows are all of the class that is said of them, or all of the other."""
+    run = tmp_path / "run"
+    assert lab("+agent=classifier", "data=csv", f"data.path={table}", "data.target=kind", "model=mlp", *QUIET,
+               "model.hidden=[16]", "model.norm=none", "agent.batch_size=8", f"hydra.run.dir={run}")[0] == 0
+    for size, accuracy in (("4.9", 1.0), ("1.1", 0.0)):
+        other = tmp_path / f"{size}.csv"
+        other.write_text("size,town,kind\n" + f"{size},Ulm,big\n" * 5)
+        code, out, _ = lab("eval", run, f"data.test_path={other}", "--json")
+        metrics = json.loads(out)["metrics"]
+        assert code == 0 and metrics["test/accuracy"] == accuracy and "accuracy" not in metrics
 
 
 def test_as_json_in_a_file(lab, houses, tmp_path):

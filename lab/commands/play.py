@@ -25,7 +25,8 @@ def main(argv: list[str]) -> int:
     if out.suffix not in (".gif", ".mp4"):
         raise UsageError(f"--out {out}: expected a name that ends in .gif or .mp4")
     cfg, made, world, _ = trained(given.run, given.seed, given.changes)
-    assert made.experiment.policy is not None
+    if made.experiment.policy is None:
+        raise UsageError(f"{cfg.agent.name} has no policy to play episodes with")
     if given.window:
         return window(world, made.experiment.policy, given.episodes)
     video = Video(world.make_env, made.experiment.policy, given.episodes, made.compute, cfg.evaluate.max_steps, "play",

@@ -7,39 +7,39 @@ from typing import Any
 from ..assembly import Assembled, assemble
 from ..checkpoint import count_of
 from ..config import LabConfig
-from ..errors import UsageError
 from ..folder import fitting
 from ..saved_config import changed, load_config
 from ..world import Exhibition, World
 from .chosen import chosen
 from .parser import Parser
 
+SEED = 1_000_000
+
 
 def parser(name: str, about: str) -> Parser:
     made = Parser(name, about)
     made.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
-    made.add_argument("--seed", type=int, default=1_000_000, help="of the episodes; another seed, other episodes")
+    made.add_argument("--seed", type=int, default=None,
+                      help=f"of the episodes (default: {SEED:,}); another seed, other episodes")
     made.add_argument("changes", nargs="*", default=[], metavar="KEY=VALUE",
                       help="values to change, such as env.options.is_slippery=false")
     return made
 
 
-def trained(path: Path, seed: int, changes: list[str]) -> tuple[LabConfig, Assembled, World, int]:
+def trained(path: Path, seed: int | None, changes: list[str]) -> tuple[LabConfig, Assembled, World, int]:
     """Config, experiment with the trained learner, a world whose episodes come from `seed`, and the checkpoint's count.
 
-    Raises ResumeError where there is no run or no intact checkpoint, UsageError where it has no policy.
+    Raises ResumeError where there is no run or no intact checkpoint.
     """
     run, at, state = chosen(path)
     cfg = changed(load_config(run), changes)
     cfg.evaluate.videos, cfg.log.sinks = 0, []
     made = assemble(cfg, kind=Exhibition)
-    if made.experiment.policy is None:
-        raise UsageError(f"{cfg.agent.name} has no policy to play episodes with")
     with fitting(run):
         made.experiment.learner.load_state_dict(state["learner"])
         if made.normalizer:
             made.normalizer.load_state_dict(saved_statistics(state["stream"]))
-    made.compute.seed = seed
+    made.compute.seed = SEED if seed is None else seed
     return cfg, made, Exhibition(cfg, made.compute), count_of(at.resolve())
 
 
