@@ -213,7 +213,7 @@ def test_in_bfloat16(variant, tmp_path):
 
 @pytest.mark.parametrize("words, text", [
     (("classifier", "data=diabetes"), r"data=diabetes has numbers to predict: use \+agent=regressor"),
-    (("regressor", "data=iris"), r"data=iris has classes: use \+agent=classifier"),
+    (("regressor", "data=iris"), r"data=iris has classes, such as 'setosa': use \+agent=class"),
     (("classifier", "data=iris", "model=lstm"), "model=lstm reads sequences .* table's row of 4 numbers: use "),
     (("classifier", "data=iris", "model=resnet"), r"model=resnet sees pictures, .* \[4\]: use model=mlp"),
     (("classifier", "data=iris", "data.augment.flip=true"), "data.augment.flip is for pictures"),

@@ -74,7 +74,8 @@ def regressor(cfg: Regressor, world: World) -> Experiment:
     data, about = world.data, world.data.about
     y = data.splits["train"].y
     if not about.targets or y is None:
-        raise UsageError(f"the regressor learns numbers, and data={data.cfg.name} has classes: use +agent=classifier")
+        raise UsageError(f"the regressor learns numbers, and data={data.cfg.name} has classes, such as "
+                         f"{about.classes[0]!r}: use +agent=classifier, or let the data have numbers to predict")
     net = network(world, len(about.targets))
     net.last = own = Rescaled(y).to(world.compute.device)
     error = mse_loss if cfg.loss == "mse" else partial(huber_loss, delta=cfg.huber_delta)
