@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from . import __version__, argv, help, screen, signals
-from .errors import LabError, UsageError, nearest
+from .errors import LabError, UsageError, closest
 
 COMMANDS = {"plugins": "plugins", "eval": "eval", "play": "play", "check": "check", "check-env": "check_env",
             "tensorboard": "tensorboard", "export": "export", "predict": "predict", "compare": "compare"}
@@ -24,7 +24,7 @@ def main() -> int:
         if args and args[0] in COMMANDS:
             return int(import_module(f".commands.{COMMANDS[args[0]]}", __package__).main(args[1:]))
         if args and not args[0].startswith("-") and "=" not in args[0]:
-            raise UsageError(f"no command is called {args[0]!r}. {nearest(args[0], COMMANDS)} "
+            raise UsageError(f"no command is called {args[0]!r}. {closest(args[0], COMMANDS)} "
                              "To train: python -m lab +agent=dqn env=CartPole")
         return train(args)
     except (KeyboardInterrupt, signals.Stop):         # before or after the stretch in which a stop is saved first

@@ -19,7 +19,7 @@ from .modules import count_parameters, modules
 from .normalize import Normalizer
 from .state import seed_globals
 from .video import Video
-from .world import World
+from .world import Exhibition, World
 
 EPOCH = 1_000                     # examples that are taken for one where a stream has no epochs
 
@@ -52,7 +52,8 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     keep_memory()
     unused(cfg, world)
     data: Data | None = vars(world).get("data")
-    chosen_by(cfg, data)
+    if not isinstance(world, Exhibition):
+        chosen_by(cfg, data)
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:
         evaluators, policy = {"return": world.returns(policy), **evaluators}, world.seen(policy)
@@ -78,9 +79,9 @@ def unused(cfg: LabConfig, world: World) -> None:
 
 def chosen_by(cfg: LabConfig, data: Data | None) -> None:
     """Raises UsageError where the split that chooses a checkpoint would be the one by which it is judged."""
-    if cfg.evaluate.metric and data is not None and data.judged == "test":
-        raise UsageError(f"evaluate.metric={cfg.evaluate.metric}: there is no validation split, and the test split may "
-                         "not choose the checkpoint by which it is judged. Set data.valid above 0")
+    if cfg.evaluate.metric and data is not None and data.judged != "valid":
+        raise UsageError(f"evaluate.metric={cfg.evaluate.metric}: there is no validation split, and the {data.judged} "
+                         "split may not choose the checkpoint. Set data.valid above 0, with examples enough for it")
 
 
 def rehearse(configs: Iterable[LabConfig]) -> None:

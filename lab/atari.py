@@ -17,7 +17,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
 from .builtin import Atari
-from .errors import UsageError, nearest
+from .errors import UsageError, closest
 
 Look = Callable[[], np.ndarray]   # the screen as it is, uint8 [height, width] or [height, width, 3]
 
@@ -38,7 +38,7 @@ def rom(game: str) -> Any:
     roms = importlib.import_module("ale_py.roms")
     known = set(roms.get_all_rom_ids())
     if game not in known:
-        raise UsageError(f"env.game={game} is no game of Atari. {nearest(game, known)}")
+        raise UsageError(f"env.game={game} is no game of Atari. {closest(game, known)}")
     return roms.get_rom_path(game)
 
 

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from .best import SMALLER
-from .errors import UsageError, nearest
+from .errors import UsageError, closest
 from .recorded import Run
 
 ENV = ("return/mean", "length/mean")
@@ -98,7 +98,7 @@ def metrics_of(rows: Sequence[Row], asked: Sequence[str]) -> list[str]:
     there = dict.fromkeys(name for row in rows for run in row.runs for name in run.final)
     for name in asked:
         if name not in there and f"eval/{name}" not in there:
-            raise UsageError(f"--metrics {name}: no run has it. {nearest(name, there)}")
+            raise UsageError(f"--metrics {name}: no run has it. {closest(name, there)}")
     if asked:
         return [name if name in there else f"eval/{name}" for name in asked]
     main = ENV if rows[0].first.kind == "env" else DATA

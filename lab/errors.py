@@ -66,15 +66,24 @@ def first_line(error: BaseException) -> str:
     return " ".join(str(error).split("\n")[0].split())
 
 
-def nearest(name: str, known: Iterable[str], meant: str = "") -> str:
-    """A clause for error messages: what was `meant`, else the nearest right name, if any is near, then all of them."""
+def nearest(name: str, known: Iterable[str], meant: str = "",
+            many: str = "`python -m lab --help` lists all {}.") -> str:
+    """A clause for error messages: what was `meant`, else the nearest right name, if any is near, then all of them.
+
+    `many` is said in place of all where there are many and one is near.
+    """
     names = sorted(known)
     lower = {each.lower(): each for each in names}
     near = [meant] if meant else [lower[each] for each in get_close_matches(str(name).lower(), lower, 1)]
     if near and len(names) > MANY:
-        return f"Did you mean {near[0]!r}? `python -m lab --help` lists all {len(names)}."
+        return f"Did you mean {near[0]!r}? {many.format(len(names))}"
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"{hint}Known: {', '.join(names) or 'none'}."
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The same for names that the help does not list, such as columns."""
+    return nearest(name, known, many="There are {}.")
 
 
 def within(name: str, value: float | None, low: float, high: float) -> None:

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from .builtin import Gym
 from .cartpole_vector import CartPoleVector
-from .errors import UsageError, making, nearest
+from .errors import UsageError, closest, making, nearest
 
 Made = TypeVar("Made")
 CARTPOLE = "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv"      # begins new episodes a step late
@@ -96,7 +96,7 @@ def refuse_unknown(cfg: Gym) -> None:
         return
     names = {each.name for each in takes if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
     for name in cfg.options.keys() - names:
-        raise UsageError(f"{cfg.id} has no option {name!r}. {nearest(name, names - {'render_mode'})}")
+        raise UsageError(f"{cfg.id} has no option {name!r}. {closest(name, names - {'render_mode'})}")
 
 
 def register_family(id: str) -> None:

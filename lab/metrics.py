@@ -38,8 +38,9 @@ def slugs(names: Sequence[str]) -> list[str]:
 def classification(logits: Tensor, y: Tensor, top_k: int = 0) -> dict[str, float]:
     """Of logits [N, K] for labels [N]: the loss in nats, accuracy, and by torchmetrics' multiclass functions the rest.
 
-    "macro" is the mean over classes that occur, "micro" counts all examples alike; ece is the expected calibration
-    error, auroc and ap (average precision) the areas below the curves, one class against the rest.
+    "macro" is the mean over classes that occur or are said, "micro" counts all examples alike; ece is the expected
+    calibration error, auroc and ap (average precision) the areas below the curves, one class against the rest, where
+    there are examples of both.
     """
     by, k = torchmetrics().classification, logits.shape[1]
     logits = logits.float()
@@ -52,9 +53,9 @@ def classification(logits: Tensor, y: Tensor, top_k: int = 0) -> dict[str, float
             found[f"{name.removesuffix('_score')}/{average}"] = measure(logits, y, num_classes=k, average=average)
     chances = logits.softmax(-1)
     counts = torch.bincount(y, minlength=k)
-    areas = by.multiclass_auroc(chances, y, num_classes=k, average="none")                  # [K]
-    found["auroc"] = areas[(counts > 0) & (counts < len(y))].mean()       # nan where there is one class alone
-    found["ap"] = by.multiclass_average_precision(chances, y, num_classes=k)
+    both = (counts > 0) & (counts < len(y))
+    for name, measure in (("auroc", by.multiclass_auroc), ("ap", by.multiclass_average_precision)):
+        found[name] = measure(chances, y, num_classes=k, average="none")[both].mean()       # nan where there are none
     found["ece"] = by.multiclass_calibration_error(chances, y, num_classes=k, n_bins=BINS)
     return {name: float(value) for name, value in found.items()}
 
@@ -68,11 +69,23 @@ def per_class(logits: Tensor, y: Tensor, classes: Sequence[str]) -> dict[str, fl
             for each, value in zip(slugs(classes), values, strict=True)}
 
 
-def regression(out: Tensor, y: Tensor) -> dict[str, float]:
-    """Of predictions [N, K] for numbers [N, K], in their units: mean absolute error, root mean square error, R2."""
-    by = torchmetrics().regression
+def regression(out: Tensor, y: Tensor, deviation: Tensor, targets: Sequence[str]) -> dict[str, float]:
+    """Of predictions [N, K] for numbers [N, K]: the loss is the mean squared error in deviations [K] of the targets.
+
+    In their units, and of each of several by itself: mean absolute error, root mean square error, R2. "r2" is the mean.
+    """
     out, y = out.float(), y.float()
-    mse = by.mean_squared_error(out, y)
-    r2 = by.r2_score(out, y) if len(y) > 1 else torch.tensor(float("nan"))
-    return {"loss": float(mse), "mae": float(by.mean_absolute_error(out, y)), "rmse": float(mse.sqrt()),
-            "r2": float(r2)}
+    found = {"loss": float(((out - y) / deviation).square().mean())}
+    if len(targets) == 1:
+        return found | errors(out, y)
+    each = [errors(out[:, [i]], y[:, [i]]) for i in range(len(targets))]
+    found["r2"] = sum(one["r2"] for one in each) / len(each)
+    return found | {f"{kind}/{name}": value for name, one in zip(slugs(targets), each, strict=True)
+                    for kind, value in one.items()}
+
+
+def errors(out: Tensor, y: Tensor) -> dict[str, float]:
+    """Of predictions [N, 1] for numbers [N, 1]."""
+    by = torchmetrics().regression
+    r2 = float(by.r2_score(out, y)) if len(y) > 1 else float("nan")
+    return {"mae": float(by.mean_absolute_error(out, y)), "rmse": float(by.mean_squared_error(out, y).sqrt()), "r2": r2}

@@ -15,7 +15,7 @@ from .errors import ResumeError, UsageError, first_line
 from .mistakes import unknown
 
 LARGEST = 100_000                 # bytes of a config that is worth reading
-FIXED = ("seed", "env.id", "env.game", "data.name")
+FIXED = ("seed", "env.id", "env.game", "data.name", "data.prepare", "data.impute")
 
 
 class Plain(yaml.SafeLoader):  # type: ignore[misc]

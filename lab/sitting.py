@@ -74,7 +74,8 @@ class Sitting:
             finally:
                 self.record.write_json("run.json", self.describe())
                 self.sinks.close(self.status)
-            LOG.info("%s", ending if self.code else f"finished at {self.at()}: {self.path}")
+            why = f", {self.runner.best.ending()}" if self.runner.best.over else ""
+            LOG.info("%s", ending if self.code else f"finished at {self.at()}{why}: {self.path}")
         return self
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -159,7 +160,9 @@ class Sitting:
                  "s" * (about["threads"] != 1), about["jit"], f"{size:,}")
         for note in [*self.stream.notes(), *self.made.experiment.summary.splitlines()]:
             LOG.info("%s", note)
-        if self.budget.used(self.stream.count, self.runner.updates, self.runner.seconds) >= 1:
+        if self.runner.best.over:
+            LOG.info("this run is finished: %s; it goes on with a larger evaluate.patience", self.runner.best.ending())
+        elif self.budget.used(self.stream.count, self.runner.updates, self.runner.seconds) >= 1:
             LOG.info("this run is finished; it goes on with a larger budget.steps, .updates or .minutes")
         if self.budget.steps <= self.stream.warmup:
             LOG.warning("the budget of %s %s ends before the first update, which comes after %s: nothing is learned",

@@ -84,8 +84,16 @@ def test_the_areas_of_a_perfect_order_are_1_and_of_the_opposite_0():
 
 def test_measures_of_numbers_by_hand():
     out, y = torch.tensor([[1.0], [2.0], [6.0]]), torch.tensor([[1.0], [4.0], [4.0]])
-    found = metrics.regression(out, y)
-    assert found == pytest.approx({"loss": 8 / 3, "mae": 4 / 3, "rmse": math.sqrt(8 / 3), "r2": 1 - 8 / 6})
+    found = metrics.regression(out, y, torch.tensor([2.0]), ["price"])
+    assert found == pytest.approx({"loss": 8 / 3 / 4, "mae": 4 / 3, "rmse": math.sqrt(8 / 3), "r2": 1 - 8 / 6})
+
+
+def test_several_numbers_are_measured_each_in_its_unit():
+    out, y = torch.tensor([[1.0, 100.0], [3.0, 500.0]]), torch.tensor([[1.0, 300.0], [5.0, 500.0]])
+    found = metrics.regression(out, y, torch.tensor([1.0, 100.0]), ["a", "b"])
+    assert found == pytest.approx({
+        "loss": (4 / 2 + 4 / 2) / 2, "mae/a": 1, "mae/b": 100, "rmse/a": math.sqrt(2), "rmse/b": math.sqrt(20000),
+        "r2/a": 1 - 4 / 8, "r2/b": 1 - 40000 / 20000, "r2": (0.5 - 1) / 2})
 
 
 def test_counts_of_a_curve_by_hand():

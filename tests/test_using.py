@@ -74,23 +74,30 @@ def test_a_classifier_is_evaluated_again_as_at_its_end(lab, digits):
 def test_a_classifier_is_not_evaluated_on_what_it_has_seen(lab, digits):
     """Nor over episodes."""
     for word, told in (("--episodes=3", "learns from data and plays no episodes"), ("--seed=3", "plays no episodes"),
-                       ("data.test=0.5", "data.test=0.5: with other splits it would be judged by examples"),
-                       ("data.split_seed=1", "judged by examples that it has learned from")):
-        code, _, err = lab("eval", digits, word)
-        assert code == 2 and told in err and "Traceback" not in err
+                       ("data.test=0.5", "the training split is not what the run has learned from"),
+                       ("data.split_seed=1", "the training split is not what the run has learned from"),
+                       ("data.impute=mean", "data.impute is 'none' in this run and cannot become 'mean'")):
+        code, out, err = lab("eval", digits, word)
+        assert code != 0 and told in err and "Traceback" not in err and not out
 
 
-def test_another_test_file_is_evaluated_alone(lab, table, tmp_path):
-    """Whose rows are all of the class that is said of them, or all of the other."""
-    run = tmp_path / "run"
-    assert lab("+agent=classifier", "data=csv", f"data.path={table}", "data.target=kind", "model=mlp", *QUIET,
-               "model.hidden=[16]", "model.norm=none", "agent.batch_size=8", f"hydra.run.dir={run}")[0] == 0
-    for size, accuracy in (("4.9", 1.0), ("1.1", 0.0)):
-        other = tmp_path / f"{size}.csv"
-        other.write_text("size,town,kind\n" + f"{size},Ulm,big\n" * 5)
-        code, out, _ = lab("eval", run, f"data.test_path={other}", "--json")
-        metrics = json.loads(out)["metrics"]
-        assert code == 0 and metrics["test/accuracy"] == accuracy and "accuracy" not in metrics
+def test_a_table_is_evaluated_as_it_was_or_with_another_test_file(lab, table, tmp_path):
+    """Rows of the class that is said of them, or of the other; columns that stand otherwise would be mistaken."""
+    run, later = tmp_path / "run", tmp_path / "later.csv"
+    later.write_text("size,town,kind\n" + "4.9,Ulm,big\n" * 5)
+    assert lab("+agent=classifier", "data=csv", f"data.path={table}", f"data.test_path={later}", "data.target=kind",
+               "model=mlp", *QUIET, "model.hidden=[16]", "model.norm=none", "agent.batch_size=8",
+               f"hydra.run.dir={run}")[0] == 0
+    code, out, _ = lab("eval", run, "--json")
+    metrics = json.loads(out)["metrics"]
+    assert code == 0 and metrics["test/accuracy"] == 1 and metrics["test/auroc"] is None, "there is one class alone"
+    later.write_text("size,town,kind\n" + "1.1,Ulm,big\n" * 5)
+    assert json.loads(lab("eval", run, "--json")[1])["metrics"]["test/accuracy"] == 0
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    table.write_text("\n".join(",".join((town, size, kind)) for size, town, kind in lines))
+    later.write_text("town,size,kind\nUlm,4.9,big\n")
+    code, out, err = lab("eval", run)
+    assert code != 0 and "put back its files" in err and not out
 
 
 def test_as_json_in_a_file(lab, houses, tmp_path):

@@ -1,6 +1,8 @@
 """Which checkpoint a command looks at."""
 
 import os
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ def chosen(path: Path) -> tuple[Path, Path, dict[str, Any]]:
         read_run(run)
         return run, path, intact(path)
     read_run(path)
-    at, state = newest(path / "checkpoints", print, whole=False)
+    at, state = newest(path / "checkpoints", partial(print, file=sys.stderr), whole=False)
     try:
         best = int(state["runner"]["best"]["count"])
     except (KeyError, TypeError, ValueError):

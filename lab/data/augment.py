@@ -49,7 +49,7 @@ def mix(values: Tensor, share: Tensor) -> Tensor:
 class Augmented:
     """What `cfg` asks for. Raises UsageError for what the data cannot have."""
 
-    def __init__(self, cfg: Augment, about: About, examples: int, compute: Compute):
+    def __init__(self, cfg: Augment, about: About, examples: int, compute: Compute, may_miss: bool = False):
         self.cfg, self.about, self.examples, self.compute = cfg, about, examples, compute
         self.epoch, self.drawn = -1, dict[str, Tensor]()      # drawn: {what: [N]} of this epoch
         asked = [name for name in ("flip", "crop", "cutout") if getattr(cfg, name)]
@@ -59,6 +59,9 @@ class Augmented:
             raise UsageError("data.augment.mixup mixes pictures or numbers and their targets, which this data has not")
         if cfg.mixup and (chosen := [column.name for column in about.columns if column.categories is not None]):
             raise UsageError(f"data.augment.mixup mixes numbers, and the column {chosen[0]!r} holds categories")
+        if cfg.mixup and may_miss and about.kind == "table":
+            raise UsageError("data.augment.mixup mixes numbers before data.impute fills in those that are missing: "
+                             "leave one of them out")
         for name in ("crop", "cutout"):
             if asked and getattr(cfg, name) > min(about.shape[1:]):
                 raise UsageError(f"data.augment.{name}={getattr(cfg, name)} is more than a picture of "

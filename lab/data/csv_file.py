@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UsageError, nearest
+from ..errors import UsageError, closest
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class CsvFile:
         """Of a column. Raises UsageError, with the nearest right name, where there is none; `key` is what named it."""
         if name not in self.header:
             one = f" (is data.separator right? The whole header is {self.header[0]!r})" if len(self.header) == 1 else ""
-            raise UsageError(f"{key}={name}: {self.path} has no such column{one}. {nearest(name, self.header)}")
+            raise UsageError(f"{key}={name}: {self.path} has no such column{one}. {closest(name, self.header)}")
         return self.header.index(name)
 
     def fields(self, name: str, key: str) -> list[str]:

@@ -36,7 +36,7 @@ class Data:
     def stream(self, batch_size: int) -> Shuffled:
         """Shuffled batches of the training split, changed as data.augment says."""
         train, workers = self.splits["train"], self.cfg.workers
-        augmented = Augmented(self.cfg.augment, self.about, len(train), self.compute)
+        augmented = Augmented(self.cfg.augment, self.about, len(train), self.compute, self.cfg.impute != "none")
         return Shuffled(train, batch_size, self.compute, augmented, workers, (*self.said, self.sizes()))
 
     def batches(self, name: str, size: int = 0) -> Iterator[Batch]:
@@ -71,7 +71,9 @@ class Data:
     def sizes(self) -> str:
         found = ", ".join(f"{len(split):,} for {name}" for name, split in self.splits.items())
         judged = "" if self.judged == "valid" else f"; without a validation split the {self.judged} split is evaluated"
-        return f"{self.cfg.name}: {found} examples; {described(self.about)}{judged}"
+        few = [name for name in ("test", "valid") if getattr(self.cfg, name) and name not in self.splits]
+        none = f"; too few examples for data.{few[0]}={getattr(self.cfg, few[0])}" if few else ""
+        return f"{self.cfg.name}: {found} examples; {described(self.about)}{none}{judged}"
 
 
 def described(about: About) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from lab.data.dataset import About, Column, Dataset, Held
 from lab.data.files import file
-from lab.errors import UsageError, nearest
+from lab.errors import UsageError, closest
 
 from .plugin import Npz
 
@@ -59,7 +59,7 @@ def arrays(path: Path, cfg: Npz) -> Mapping[str, Array]:
                 if (key := getattr(cfg, name)) in there:
                     found[name] = Array(f"{path}: {key!r}", read(path, archive, key))
                 elif name == "x" or key != getattr(defaults, name):
-                    raise UsageError(f"data.{name}={key}: {path} has no such array. {nearest(key, there)}")
+                    raise UsageError(f"data.{name}={key}: {path} has no such array. {closest(key, there)}")
     except zipfile.BadZipFile as error:
         raise UsageError(f"{path} is no .npz file, or a damaged one: {error}") from None
     return found

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.data.pixels import SUFFIXES, files, is_picture
-from lab.errors import UsageError, nearest
+from lab.errors import UsageError, closest, nearest
 
 SPLITS = ("train", "valid", "test")
+KNOWN = (*SPLITS, "training", "validation", "val", "testing")
 Pictures = Sequence[tuple[str, int]]          # name relative to the root, number of the class
 Chosen = Mapping[str, Pictures]               # of each split
 
@@ -24,7 +25,7 @@ def listed(root: Path) -> tuple[list[str], Chosen, list[str]]:
     chosen, others = dict[str, Pictures](), list[str]()
     for split, top in where.items():
         if odd := [each for each in folders(top) if each.name not in classes]:
-            raise UsageError(f"{odd[0]}: {where['train']} has no such class. {nearest(odd[0].name, classes)}")
+            raise UsageError(f"{odd[0]}: {where['train']} has no such class. {closest(odd[0].name, classes)}")
         found = {each: files(each, root) for each in folders(top)}
         if not found:
             raise UsageError(f"{top} is empty; expected folders with pictures, one for each class")
@@ -40,6 +41,9 @@ def listed(root: Path) -> tuple[list[str], Chosen, list[str]]:
 def split_folders(root: Path) -> Mapping[str, Path]:
     """The root itself is "train" unless there is a folder of that name with folders in it."""
     if not ((root / "train").is_dir() and folders(root / "train")):
+        if split := [each for each in folders(root) if each.name.lower() in KNOWN and folders(each)]:
+            raise UsageError(f"{split[0]} looks like a split, and there is no {root / 'train'}: name the splits train, "
+                             "valid and test, in small letters")
         return {"train": root}
     if odd := [each for each in folders(root) if each.name not in SPLITS]:
         raise UsageError(f"{odd[0]}: beside train/ may stand valid/ and test/. {nearest(odd[0].name, SPLITS)}")

@@ -34,6 +34,8 @@ def classes_of(train: Any, y: str) -> tuple[str, ...]:
     """None where there is no target, or a number to predict."""
     if not y or kind(train, y) == "ClassLabel":
         return tuple(train.features[y].names) if y else ()
+    if kind(train, y) not in ("text", "number"):
+        raise UsageError(f"data.y={y} is {kind(train, y)}; expected labels, text or numbers")
     values = {value for value in train[y] if value is not None}
     if kind(train, y) == "text":
         return tuple(sorted(values))
@@ -46,8 +48,6 @@ def target(cfg: HuggingFace, split: str, part: Any, y: str, classes: tuple[str, 
     values = list(part[y])
     if None in values:
         raise UsageError(f"{cfg.path}, {split}, example {values.index(None) + 1:,}: there is no {y}")
-    if kind(part, y) not in ("ClassLabel", "text", "number"):
-        raise UsageError(f"data.y={y} is {kind(part, y)}; expected labels, text or numbers")
     if kind(part, y) == "ClassLabel":
         return torch.tensor(values)
     if not classes:

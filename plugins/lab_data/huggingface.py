@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.data.dataset import About, Column, Dataset
-from lab.errors import UsageError, nearest
+from lab.errors import UsageError, closest
 
 from .hub_columns import classes_of, kind, pictures, table, target
 from .plugin import HuggingFace
@@ -22,7 +22,11 @@ def build(cfg: HuggingFace) -> Dataset:
     x = cfg.x or ([picture] if (picture := first(train, "Image")) else numeric(train, y))
     for key, name in [("y", y), *(("x", each) for each in x)]:
         if name and name not in train.features:
-            raise UsageError(f"data.{key}={name}: {cfg.path} has no such column. {nearest(name, train.features)}")
+            raise UsageError(f"data.{key}={name}: {cfg.path} has no such column. {closest(name, train.features)}")
+    if y and y in x:
+        raise UsageError(f"data.x has {y!r}, which is the target")
+    if len(set(x)) < len(x):
+        raise UsageError(f"data.x names a column twice: {', '.join(x)}")
     classes = classes_of(train, y)
     targets = (y,) if y and not classes else ()
     labels = {name: target(cfg, name, part, y, classes) if y else None for name, part in parts.items()}
@@ -51,6 +55,9 @@ def loaded(cfg: HuggingFace) -> tuple[Parts, tuple[str, ...]]:
     parts = dict(found) if isinstance(found, dict) else {"train": found}
     if "train" not in parts:
         raise UsageError(f"{cfg.path} has the splits {', '.join(map(str, parts))}; expected one that is called train")
+    valid = [name for name in parts if NAMES.get(name) == "valid"]
+    if len(valid) > 1:
+        raise UsageError(f"{cfg.path} has the splits {' and '.join(valid)}; expected one for validation")
     others = ", ".join(str(name) for name in parts if name not in NAMES)
     return ({NAMES[name]: part for name, part in parts.items() if name in NAMES},
             (f"splits left out: {others}",) if others else ())

@@ -10,7 +10,7 @@ from lab.data.csv_file import CsvFile
 from lab.data.dataset import About, Column, Dataset, Held
 from lab.data.files import file
 from lab.data.table import Target, columns_of, table, target_of
-from lab.errors import UsageError, nearest
+from lab.errors import UsageError, closest
 
 from .plugin import Csv
 
@@ -41,7 +41,7 @@ def inputs(cfg: Csv, found: CsvFile) -> Sequence[str]:
         found.position(name, "data.columns")
     for name in cfg.categorical:
         if name not in names:
-            raise UsageError(f"data.categorical={name}: no column to predict from is called so. {nearest(name, names)}")
+            raise UsageError(f"data.categorical={name}: no column to predict from is called so. {closest(name, names)}")
     if not names:
         raise UsageError(f"{found.path} has no column but the target {cfg.target!r}; is data.separator right?")
     return names

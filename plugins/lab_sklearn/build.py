@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import sklearn
+import torch
 from torch import Tensor
 
 from lab import metrics, reports
@@ -104,7 +105,10 @@ def judge(learner: Fitted, data: Data, split: str, whole: bool = False, prefix: 
 
 def measure(learner: Fitted, about: About, whole: bool) -> Measure:
     if isinstance(learner, Numbers):
-        return joined(metrics.regression, partial(reports.numbers_report, targets=about.targets) if whole else None)
+        def errors(out: Tensor, y: Tensor) -> Mapping[str, Any]:
+            return metrics.regression(out, y, torch.as_tensor(learner.deviation), about.targets)
+
+        return joined(errors, partial(reports.numbers_report, targets=about.targets) if whole else None)
     chances, report = learner.says_chances, partial(reports.classes_report, classes=about.classes)
     return joined(of_chances if chances else of_scores, (report if chances else partial(uncalibrated, report))
                   if whole else None)

@@ -10,6 +10,7 @@ from lab.average import Average
 from lab.compute import Compute
 from lab.contract import Batch, Learner, Metrics
 from lab.data.network import Network
+from lab.errors import UsageError
 
 from .plugin import Supervised
 
@@ -28,6 +29,9 @@ class Predictor(Learner):
         self.net, self.loss, self.look, self.optimizer, self.mass = net, loss, look, optimizer, mass
         self.cfg, self.compute = cfg, compute
         self.average = Average(net, cfg.ema) if cfg.ema else None
+        if cfg.accumulate > 1 and compute.jit_mode != "eager":
+            raise UsageError(f"agent.accumulate={cfg.accumulate} cuts an update in parts, and compute.jit="
+                             f"{compute.jit_mode} makes one graph of it: leave one of them out")
         self.learn = compute.jit(self.improve) if cfg.accumulate == 1 else self.improve_in_parts
 
     @property

@@ -25,8 +25,9 @@ from .plugin import Classifier, Regressor
 def classifier(cfg: Classifier, world: World) -> Experiment:
     data, about = world.data, world.data.about
     if len(about.classes) < 2:
+        numbers = f"numbers to predict: {other(data, 'regressor', 'classes')}"
         raise UsageError(f"the classifier learns classes, and data={data.cfg.name} has "
-                         f"{'numbers to predict: use +agent=regressor' if about.targets else 'fewer than two'}")
+                         f"{numbers if about.targets else 'fewer than two'}")
     weights = None
     mass: Mass = len
     if cfg.class_weights == "balanced":
@@ -37,6 +38,11 @@ def classifier(cfg: Classifier, world: World) -> Experiment:
     learner = Predictor(net, loss, hits, world.optimizer(net.parameters()), cfg, world.compute, mass)
     measure = partial(metrics.classification, top_k=cfg.top_k)
     return experiment(world, learner, measure, partial(reports.classes_report, classes=about.classes))
+
+
+def other(data: Data, agent: str, task: str) -> str:
+    """What to do where the targets are not of the agent's kind."""
+    return f"use +agent={agent}" + (f", or data.task={task}" if hasattr(data.cfg, "task") else "")
 
 
 def balanced(counts: Tensor) -> Tensor:
@@ -75,7 +81,7 @@ def regressor(cfg: Regressor, world: World) -> Experiment:
     y = data.splits["train"].y
     if not about.targets or y is None:
         raise UsageError(f"the regressor learns numbers, and data={data.cfg.name} has classes, such as "
-                         f"{about.classes[0]!r}: use +agent=classifier, or let the data have numbers to predict")
+                         f"{about.classes[0]!r}: {other(data, 'classifier', 'numbers')}")
     net = network(world, len(about.targets))
     net.last = own = Rescaled(y).to(world.compute.device)
     error = mse_loss if cfg.loss == "mse" else partial(huber_loss, delta=cfg.huber_delta)
@@ -84,7 +90,11 @@ def regressor(cfg: Regressor, world: World) -> Experiment:
         return error(out / own.deviation, y / own.deviation)
 
     learner = Predictor(net, loss, errors, world.optimizer(net.parameters()), cfg, world.compute)
-    return experiment(world, learner, metrics.regression, partial(reports.numbers_report, targets=about.targets))
+
+    def measure(out: Tensor, y: Tensor) -> Mapping[str, Any]:
+        return {**metrics.regression(out, y, own.deviation, about.targets), "loss": float(loss(out, y))}
+
+    return experiment(world, learner, measure, partial(reports.numbers_report, targets=about.targets))
 
 
 def errors(out: Tensor, y: Tensor) -> Mapping[str, Tensor]:
