@@ -61,6 +61,8 @@ def of_override(text: str, overrides: Sequence[str]) -> str:
     """What Hydra says of an override as a whole, with the override and with what to do; or "" for all else."""
     if text.startswith("Ambiguous value"):
         return f"{text}: several values are a sweep, with -m; one list is [1,2], one text is quoted: \"'1,2'\""
+    if text.startswith("LexerNoViableAlt"):
+        return f"{text.partition(': ')[2]}: a value with such characters is quoted, such as \"KEY=';'\""
     if text.startswith("Could not append"):
         return f"{text} Write it without +"
     if text.startswith("Unexpected type for root"):

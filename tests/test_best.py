@@ -36,6 +36,17 @@ def test_patience_counts_evaluations_since_the_best():
     assert over == [False, False, False, False, True]
 
 
+def test_by_another_metric_than_before_it_begins_anew(caplog):
+    old, same, other, none = Best("accuracy"), Best("accuracy"), Best("loss"), Best()
+    looked(old, [0.2, 0.6, 0.5])
+    for best in (same, other, none):
+        best.load_state_dict(old.state_dict())
+    assert (same.value, same.count, same.waited) == (0.6, 1, 1)
+    assert other.metric == "loss" and looked(other, [3.0, 2.0], "eval/loss") == [True, True]
+    assert none.count == -1 and none.describe() == {}
+    assert "evaluate.metric was accuracy, and is loss now" in caplog.text
+
+
 def test_a_metric_that_is_not_there():
     with pytest.raises(LabError, match=r"evaluate.metric=acuracy is in no evaluation. Did you mean 'accuracy'"):
         Best("acuracy").look({"eval/accuracy": 0.5, "loss/train": 1.0}, 1)
@@ -62,6 +73,9 @@ def test_a_run_ends_early_keeps_the_best_and_is_judged_by_it(lab, tmp_path):
     about = json.loads((run / "run.json").read_text())
     best, kept = about["best"], sorted(int(path.name) for path in (run / "checkpoints").glob("0*"))
     assert about["status"] == "finished" and about["count"] < 40 * 108
+    assert "no better accuracy in 3 evaluations" in (run / "lab.log").read_text()
+    assert lab(f"resume={run}")[0] == 0
+    assert "this run is finished: no better accuracy in 3 evaluations; it goes on with" in (run / "lab.log").read_text()
     assert kept == [best["count"], about["count"]] and about["count"] - best["count"] == 3 * 108
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     found = {line["count"]: line["metrics"]["eval/accuracy"] for line in lines if "eval/accuracy" in line["metrics"]}

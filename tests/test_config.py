@@ -170,6 +170,7 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
     ([*DQN, "model.hidden=[null]"], "model.hidden[0]=null: expected a value, not null"),
     ([*DQN, "log.sinks=[null]"], "sink has no name"),
     ([*DQN, "agent.discount='value not in range'"], "agent.discount=value not in range: expected a number"),
+    ([*DQN, "seed=;"], "seed=;: a value with such characters is quoted"),
     ([*DQN, "seed=1,2"], "several values are a sweep, with -m"), ([*DQN, "+budget.steps=1"], "Write it without +"),
     ([*DQN, "agent.batch_size=abc"], "agent.batch_size=abc: expected a whole number"),
     ([*DQN, "agent.batch_size={a: 1}"], "agent.batch_size={'a': 1}: expected a whole number"),

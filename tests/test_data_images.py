@@ -138,6 +138,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
     ({"train/cat/1.png": grey(1), "train/dog/1.png": grey(1), "test/x.png": grey(1)}, {}, "pictures/test is empty"),
     ({"train/cat/1.png": grey(1), "train/dog/1.png": grey(1), "val/cat/1.png": grey(1)}, {},
      r"pictures/val: beside train/ may stand valid/ and test/\. Did you mean 'valid'\?"),
+    ({"Train/cat/1.png": grey(1), "Test/cat/1.png": grey(1)}, {}, "pictures/Test looks like a split, and there is no "),
+    ({"valid/cat/1.png": grey(1), "test/cat/1.png": grey(1)}, {}, "pictures/test looks like a split, .*/train: name"),
     ({**GOOD, "dog/c.png": grey(1, (4, 5))}, {}, r"of several sizes: cat/a.png has 2 x 3 pixels and dog/c.png 4 x 5, "
                                                  r"height first; data.size=\[2,3\]"),
     ({**GOOD, "cat/z.png": b"GIF or so"}, {}, r"pictures/cat/z.png does not open as a picture: it is of no known "

@@ -13,7 +13,7 @@ from lab import figures, metrics, reports
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.data.network import Network
-from lab.errors import UsageError
+from lab.errors import ResumeError, UsageError
 from lab.testing import maker
 from lab.testing.checks import bf16_is_finite, resume_is_exact
 from lab_supervised.learner import Predictor
@@ -225,11 +225,20 @@ def test_in_bfloat16(variant, tmp_path):
     (("classifier", "data=iris", "model=lstm"), "model=lstm reads sequences .* table's row of 4 numbers: use "),
     (("classifier", "data=iris", "model=resnet"), r"model=resnet sees pictures, .* \[4\]: use model=mlp"),
     (("classifier", "data=iris", "data.augment.flip=true"), "data.augment.flip is for pictures"),
+    (("classifier", "data=iris", "data.augment.mixup=0.2", "data.impute=mean"), "mixup mixes numbers before data"),
+    (("classifier", "agent.accumulate=2", "compute.jit=compile"), "agent.accumulate=2 cuts an update in parts"),
+    (("classifier", "data=iris", "data.valid=0", "evaluate.metric=accuracy"), "the test split may not choose"),
+    (("classifier", "data=iris", "data.valid=0", "data.test=0", "evaluate.metric=accuracy"), "the train split may not"),
     (("classifier", "data=digits", "agent.batch_size=1", "model=mlp"), r"agent.batch_size=1 .* no variance")])
 def test_what_does_not_fit(words, text):
     agent, *rest = words
     with pytest.raises(UsageError, match=text):
         maker(agent, *rest)()
+
+
+def test_an_average_is_not_switched_on_in_a_run():
+    with pytest.raises(ResumeError, match=r"agent.ema=0.9: it cannot be switched on or off"):
+        predictor(ema=0.9).load_state_dict(predictor().state_dict())
 
 
 def test_numbers_are_learned_from_sequences_too(tmp_path):

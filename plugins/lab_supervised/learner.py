@@ -1,6 +1,7 @@
 """One network, one loss, one optimizer. B examples, K outputs."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from lab.average import Average
 from lab.compute import Compute
 from lab.contract import Batch, Learner, Metrics
 from lab.data.network import Network
-from lab.errors import UsageError
+from lab.errors import ResumeError, UsageError
 
 from .plugin import Supervised
 
@@ -33,6 +34,12 @@ class Predictor(Learner):
             raise UsageError(f"agent.accumulate={cfg.accumulate} cuts an update in parts, and compute.jit="
                              f"{compute.jit_mode} makes one graph of it: leave one of them out")
         self.learn = compute.jit(self.improve) if cfg.accumulate == 1 else self.improve_in_parts
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises ResumeError where one of both has no average."""
+        if (state.get("average") is None) != (self.average is None):
+            raise ResumeError(f"agent.ema={self.cfg.ema}: it cannot be switched on or off in the midst of a run")
+        super().load_state_dict(state)
 
     @property
     def judged(self) -> Network:
