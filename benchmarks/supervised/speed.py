@@ -6,8 +6,10 @@ conv       two convolutions of 3 x 3, 32 and 64 channels, each with ReLU and a m
 mlp        fully connected layers of 256, 128 and 100 units, then 10 outputs
 
 lab        python -m lab +agent=classifier data=fashion_mnist as it comes, but for the network and the optimizer
-by-hand    a loop by hand that does the same: data on the device, bfloat16 where the lab chose it, fused Adam
-plain      a loop as it is taught: DataLoader over a TensorDataset, float32
+by-hand    a loop by hand that does the same: data on the device, bfloat16 where the lab chose it, fused Adam, the loss,
+           accuracy and gradient's norm of each batch
+plain      a loop by hand: DataLoader over a TensorDataset, float32
+taught     the same over a Dataset that makes a tensor of each picture when it is asked for it, as torchvision does
 lightning  PyTorch Lightning's Trainer on the plain loop's data and network, without logger and checkpoints
 skorch     skorch's NeuralNetClassifier on the same
 
@@ -27,14 +29,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from .. import common
 
 SEED, BATCH, EPOCHS = 0, 128, 3
-TASKS, SIDES = ("conv", "mlp"), ("lab", "by-hand", "plain", "lightning", "skorch")
+TASKS, SIDES = ("conv", "mlp"), ("lab", "by-hand", "plain", "taught", "lightning", "skorch")
 TARGETS = {"conv": "lab at least 2.2 times plain", "mlp": "lab at least 4 times plain"}
 LAB = {
     "conv": ("model=cnn", "model.channels=[32,64]", "model.kernels=[3,3]", "model.strides=[1,1]", "model.padding=same",
@@ -103,29 +108,40 @@ def lab(task: str, threads: int, epochs: int) -> dict[str, Any]:
         return {**took, "accuracy": judge()["test/accuracy"], "precision": made.compute.precision}
 
 
-def by_hand(task: str, threads: int, epochs: int) -> dict[str, Any]:
-    """What the lab does to a batch, without a runner."""
+def raw(threads: int) -> tuple[torch.Tensor, torch.Tensor, Any]:
+    """The training images as they are, bytes [N, 1, 28, 28], the labels, and the lab's own standardisation."""
     from lab.compose import composed
     from lab.compute import Compute
     from lab.world import World
 
-    cfg = composed(overrides(task, threads))
+    cfg = composed(overrides("mlp", threads))
     data = World(cfg, Compute(cfg.compute)).data
     (batch,) = data.splits["train"].batches([torch.arange(len(data.splits["train"]))], torch.device("cpu"))
-    x, y, front = batch["x"], batch["y"], data.front[0]
+    return batch["x"], batch["y"], data.front[0]
+
+
+def by_hand(task: str, threads: int, epochs: int) -> dict[str, Any]:
+    """What the lab does to a batch, the metrics of each included, without a runner."""
+    x, y, front = raw(threads)
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     net = network(task).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
     low = torch.autocast("cpu", torch.bfloat16, enabled=task == "conv")
+    metrics = list[torch.Tensor]()
 
     def epoch() -> None:
         for rows in torch.randperm(len(x)).split(BATCH):
+            images, labels = x.index_select(0, rows), y.index_select(0, rows)
             with low:
-                out = net(front(x[rows]))
+                out = net(front(images))
+            out = out.float()
+            loss = cross_entropy(out, labels)
             optimizer.zero_grad()
-            cross_entropy(out.float(), y[rows]).backward()
+            loss.backward()
+            norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm([p.grad for p in net.parameters()])))
             optimizer.step()
+            metrics[:] = loss.detach(), norm, (out.detach().argmax(-1) == labels).float().mean()
 
     epoch()
     took = common.timed(lambda: [epoch() for _ in range(epochs - 1)])
@@ -133,11 +149,35 @@ def by_hand(task: str, threads: int, epochs: int) -> dict[str, Any]:
 
 
 def plain(task: str, threads: int, epochs: int) -> dict[str, Any]:
-    from torch.utils.data import DataLoader, TensorDataset
+    found = pictures(threads)
+    return loop(task, threads, epochs, TensorDataset(found["x_train"], found["y_train"]), found)
 
-    found, net = pictures(threads), network(task)
+
+def taught(task: str, threads: int, epochs: int) -> dict[str, Any]:
+    return loop(task, threads, epochs, Opened(*raw(threads)[:2]), pictures(threads))
+
+
+class Opened(Dataset[tuple[torch.Tensor, int]]):
+    """What torchvision's FashionMNIST does with ToTensor and Normalize, picture by picture: [1, 28, 28] and a label."""
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor):
+        scaled = x / 255
+        self.x, self.y, self.mean, self.std = x.numpy()[:, 0], y, float(scaled.mean()), float(scaled.std())
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        picture = Image.fromarray(self.x[i])
+        x = torch.from_numpy(np.array(picture)).view(28, 28, 1).permute(2, 0, 1).contiguous().float().div(255)
+        return x.sub_(self.mean).div_(self.std), int(self.y[i])
+
+
+def loop(task: str, threads: int, epochs: int, examples: Dataset[Any], found: dict[str, torch.Tensor]
+         ) -> dict[str, Any]:
+    net = network(task)
     torch.set_num_threads(threads)
-    loader = DataLoader(TensorDataset(found["x_train"], found["y_train"]), BATCH, shuffle=True)
+    loader = DataLoader(examples, BATCH, shuffle=True)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
 
     def epoch() -> None:
@@ -163,7 +203,6 @@ def now() -> tuple[float, float]:
 
 def lightning(task: str, threads: int, epochs: int) -> dict[str, Any]:
     import lightning as pl  # type: ignore[import-not-found]
-    from torch.utils.data import DataLoader, TensorDataset
 
     found, net, marks = pictures(threads), network(task), list[tuple[float, float]]()
     torch.set_num_threads(threads)
@@ -208,7 +247,7 @@ def skorch(task: str, threads: int, epochs: int) -> dict[str, Any]:
 
 
 RUN: dict[str, Callable[[str, int, int], dict[str, Any]]] = {
-    "lab": lab, "by-hand": by_hand, "plain": plain, "lightning": lightning, "skorch": skorch}
+    "lab": lab, "by-hand": by_hand, "plain": plain, "taught": taught, "lightning": lightning, "skorch": skorch}
 
 
 def row(task: str, side: str, found: dict[str, list[dict[str, Any]]], images: int) -> dict[str, Any]:

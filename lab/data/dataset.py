@@ -99,7 +99,7 @@ class Held(Split):
         tensors = self.on(device)
         for rows in orders:
             index = rows.to(device)
-            yield {name: tensor[index] for name, tensor in tensors.items()}
+            yield {name: tensor.index_select(0, index) for name, tensor in tensors.items()}     # faster than [index]
 
     def take(self, rows: Tensor) -> "Held":
         return Held(**{name: tensor[rows] for name, tensor in self.tensors.items()})
