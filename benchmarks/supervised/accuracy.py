@@ -31,6 +31,7 @@ ROWS = {                          # name: the command's arguments, target accura
     "mlp": ("+experiment=fashion_mlp", 0.883, None),
     "conv": ("+experiment=fashion_conv", 0.925, None),
     "resnet": ("+experiment=fashion_resnet", 0.942, 20 * 60),
+    "resnet_long": ("+experiment=fashion_resnet_long", 0.945, 40 * 60),
     "digits_cnn": (f"{DIGITS} model=cnn", 0.985, 30),
     "digits_lstm": (f"{DIGITS} model=lstm", 0.97, None),
     "digits_gru": (f"{DIGITS} model=gru", 0.97, None),
