@@ -1,4 +1,4 @@
-"""An exponential average of a network over its steps."""
+"""An exponential average of a network over its steps (Polyak & Juditsky 1992 average all of them alike)."""
 
 import copy
 

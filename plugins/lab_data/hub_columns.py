@@ -34,8 +34,6 @@ def classes_of(train: Any, y: str) -> tuple[str, ...]:
     """None where there is no target, or a number to predict."""
     if not y or kind(train, y) == "ClassLabel":
         return tuple(train.features[y].names) if y else ()
-    if kind(train, y) not in ("text", "number"):
-        raise UsageError(f"data.y={y} is {kind(train, y)}; expected labels, text or numbers")
     values = {value for value in train[y] if value is not None}
     if kind(train, y) == "text":
         return tuple(sorted(values))

@@ -27,6 +27,9 @@ def build(cfg: HuggingFace) -> Dataset:
         raise UsageError(f"data.x has {y!r}, which is the target")
     if len(set(x)) < len(x):
         raise UsageError(f"data.x names a column twice: {', '.join(x)}")
+    for part in parts.values():
+        if y and y in part.features and kind(part, y) not in ("ClassLabel", "text", "number"):
+            raise UsageError(f"data.y={y} is {kind(part, y)}; expected labels, text or numbers")
     classes = classes_of(train, y)
     targets = (y,) if y and not classes else ()
     labels = {name: target(cfg, name, part, y, classes) if y else None for name, part in parts.items()}
