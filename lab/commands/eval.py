@@ -38,12 +38,11 @@ def main(argv: list[str]) -> int:
 
 def over_episodes(cfg: LabConfig, made: Assembled, world: World, given: Namespace) -> dict[str, Any]:
     assert made.experiment.policy is not None
-    episodes, seed = (default if came is None else came for came, default in ((given.episodes, EPISODES),
-                                                                              (given.seed, SEED)))
+    episodes = EPISODES if given.episodes is None else given.episodes
     played = EpisodeReturn(world.make_env, made.experiment.policy, episodes, made.compute, cfg.evaluate.max_steps,
                            name="eval").play()
     returns, lengths = np.array(played, np.float64).T                    # [E]
-    return {"episodes": episodes, "seed": seed, "mean": returns.mean(), "std": returns.std(),
+    return {"episodes": episodes, "seed": made.compute.seed, "mean": returns.mean(), "std": returns.std(),
             "interval": interval(returns), "min": returns.min(), "max": returns.max(), "length": lengths.mean(),
             "returns": returns.tolist()}
 

@@ -38,9 +38,9 @@ def trained(path: Path, seed: int | None, changes: list[str]) -> tuple[LabConfig
     cfg = changed(load_config(run), changes)
     cfg.evaluate.videos, cfg.log.sinks = 0, []
     made = assemble(cfg, kind=Exhibition)
-    if made.data is not None:
-        refuse_other_data(made, state["stream"], run)
     with fitting(run):
+        if made.data is not None:
+            refuse_other_data(made, state["stream"], run)
         made.experiment.learner.load_state_dict(state["learner"])
         if made.normalizer:
             made.normalizer.load_state_dict(saved_statistics(state["stream"]))
