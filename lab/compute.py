@@ -21,7 +21,8 @@ from .nn import dense_layers
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 QUICK = 150_000                   # parameters up to which numpy answers sooner than torch
-LARGE, WORK = 1_000_000, 200_000_000      # parameters, or operations of an update, from which bf16 and threads gain
+LARGE = 1_000_000                 # parameters from which bf16 and threads gain
+WORK = {"bf16": 30_000_000, "threads": 200_000_000}       # operations of an update from which they do
 
 
 class Compute:
@@ -51,10 +52,10 @@ class Compute:
 
     def settle(self, parameters: int, operations: int = 0) -> None:
         """Decide what `auto` left open, now that the size of the network is known."""
-        large = parameters >= LARGE or operations >= WORK
+        gains = {name for name, work in WORK.items() if parameters >= LARGE or operations >= work}
         if self.precision == "auto":
-            self.be_precise("bf16" if large and has_bf16(self.device) else "fp32")
-        self.threads = self.threads or ((os.cpu_count() or 1) if large else 1)
+            self.be_precise("bf16" if "bf16" in gains and has_bf16(self.device) else "fp32")
+        self.threads = self.threads or ((os.cpu_count() or 1) if "threads" in gains else 1)
         use_threads(self.threads)
         torch.set_flush_denormal(True)        # the decayed moments of idle weights would slow Adam tenfold on a CPU
 

@@ -232,9 +232,11 @@ def cores(monkeypatch):
     monkeypatch.setattr(compute, "has_bf16", lambda device: True)
 
 
-@pytest.mark.parametrize("size, precision, threads", [(999_999, "fp32", 1), (1_000_000, "bf16", 3)])
-def test_auto_is_settled_by_the_size(size, precision, threads, cpu, cores):
-    cpu.settle(size)
+@pytest.mark.parametrize("size, operations, precision, threads", [
+    (999_999, 29_999_999, "fp32", 1), (1_000_000, 0, "bf16", 3), (1, 30_000_000, "bf16", 1), (1, 199_999_999, "bf16", 1),
+    (1, 200_000_000, "bf16", 3)])
+def test_auto_is_settled_by_parameters_and_operations(size, operations, precision, threads, cpu, cores):
+    cpu.settle(size, operations)
     assert (cpu.precision, cpu.threads, torch.get_num_threads()) == (precision, threads, threads)
 
 
