@@ -1,16 +1,18 @@
 """From a config to everything that it names, built and fitting together."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 
 from . import signals
+from .best import unknown
 from .budget import Budget
 from .compute import Compute
 from .config import LabConfig
-from .contract import Experiment, Stream
+from .contract import Evaluator, Experiment, Stream
 from .data.loaded import Data
 from .devices import keep_memory
 from .errors import LabError, UsageError
@@ -52,14 +54,14 @@ def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = Wor
     keep_memory()
     unused(cfg, world)
     data: Data | None = vars(world).get("data")
-    if not isinstance(world, Exhibition):
-        chosen_by(cfg, data)
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:
         evaluators, policy = {"return": world.returns(policy), **evaluators}, world.seen(policy)
         films = cfg.evaluate.videos
         if films:
             closing["video"] = Video(world.make_env, policy, films, compute, cfg.evaluate.max_steps)
+    if cfg.evaluate.metric and not isinstance(world, Exhibition):
+        chosen_by(cfg.evaluate.metric, data, evaluators)
     if cfg.log.histograms:
         evaluators["parameters"] = lambda: parameters(experiment.learner)
     experiment = replace(experiment, evaluators=evaluators, closing=closing, policy=policy)
@@ -77,11 +79,17 @@ def unused(cfg: LabConfig, world: World) -> None:
                          f"environment here; {hint}")
 
 
-def chosen_by(cfg: LabConfig, data: Data | None) -> None:
-    """Raises UsageError where the split that chooses a checkpoint would be the one by which it is judged."""
-    if cfg.evaluate.metric and data is not None and data.judged != "valid":
-        raise UsageError(f"evaluate.metric={cfg.evaluate.metric}: there is no validation split, and the {data.judged} "
-                         "split may not choose the checkpoint. Set data.valid above 0, with examples enough for it")
+def chosen_by(metric: str, data: Data | None, evaluators: Mapping[str, Evaluator]) -> None:
+    """Raises UsageError where the split that chooses a checkpoint would be the one by which it is judged, or where no
+    evaluation has the metric: if all evaluators tell the `names()` of theirs.
+    """
+    if data is not None and data.judged != "valid":
+        raise UsageError(f"evaluate.metric={metric}: there is no validation split, and the {data.judged} split may not "
+                         "choose the checkpoint. Set data.valid above 0, with examples enough for it")
+    told = [getattr(each, "names", None) for each in evaluators.values()]
+    names = list(chain.from_iterable(each() for each in told if each))
+    if names and None not in told and metric.removeprefix("eval/") not in names:
+        raise UsageError(unknown(metric, names))
 
 
 def rehearse(configs: Iterable[LabConfig]) -> None:

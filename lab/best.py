@@ -1,7 +1,7 @@
 """The best evaluation of a run: its checkpoint is kept, and a run may end when none has been better for a while."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from .errors import LabError, closest
@@ -9,6 +9,11 @@ from .state import Saved
 
 LOG = logging.getLogger("lab")
 SMALLER = ("loss", "rmse", "mae", "mse", "ece", "error", "nats", "perplexity", "inertia")     # better when smaller
+
+
+def unknown(metric: str, names: Iterable[str]) -> str:
+    """What there is to say of a `metric` that evaluations do not have, when they have `names`."""
+    return f"evaluate.metric={metric} is in no evaluation. {closest(metric.removeprefix('eval/'), names)}"
 
 
 class Best(Saved):
@@ -35,8 +40,7 @@ class Best(Saved):
             return False
         names = [name.removeprefix("eval/") for name in found if name.startswith("eval/")]
         if self.metric not in names:
-            raise LabError(f"evaluate.metric={self.metric} is in no evaluation. {closest(self.metric, names)} "
-                           "Add evaluate.metric=NAME to what goes on")
+            raise LabError(f"{unknown(self.metric, names)} Add evaluate.metric=NAME to what goes on")
         value = found[f"eval/{self.metric}"]
         better = value == value and not self.sign * value <= self.sign * self.value         # the first is nan
         if better:

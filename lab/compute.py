@@ -21,8 +21,7 @@ from .nn import dense_layers
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 QUICK = 150_000                   # parameters up to which numpy answers sooner than torch
-LARGE = 1_000_000                 # parameters from which bf16 and threads gain
-WORK = {"bf16": 30_000_000, "threads": 200_000_000}       # operations of an update from which they do
+LARGE, WORK = 1_000_000, {"bf16": 30_000_000, "threads": 200_000_000}     # parameters, or operations, of an update
 
 
 class Compute:
@@ -51,7 +50,7 @@ class Compute:
         self.autocast: Callable[[], AbstractContextManager[Any]] = low if precision == "bf16" else nullcontext
 
     def settle(self, parameters: int, operations: int = 0) -> None:
-        """Decide what `auto` left open, now that the size of the network is known."""
+        """Decide what `auto` left open, now that the size of the network is known: what gains by bf16 and threads."""
         gains = {name for name, work in WORK.items() if parameters >= LARGE or operations >= work}
         if self.precision == "auto":
             self.be_precise("bf16" if "bf16" in gains and has_bf16(self.device) else "fp32")

@@ -33,6 +33,10 @@ class EpisodeReturn:
                 "return/min": float(returns.min()), "return/max": float(returns.max()),
                 "length/mean": float(lengths.mean())}
 
+    def names(self) -> list[str]:
+        """Of what it will find."""
+        return [*(f"return/{each}" for each in ("mean", "std", "min", "max")), "length/mean"]
+
     def play(self) -> list[tuple[float, int]]:
         """(return, length) of every episode. Copy i plays the episodes i, i + n, ...: short ones are not favoured.
 

@@ -87,3 +87,21 @@ def test_a_run_ends_early_keeps_the_best_and_is_judged_by_it(lab, tmp_path):
 def test_the_test_split_does_not_choose_what_it_judges(lab):
     code, _, error = lab("+agent=classifier", "data=iris", "data.valid=0", "evaluate.metric=accuracy")
     assert code == 2 and "there is no validation split" in error and "Set data.valid above 0" in error
+
+
+@pytest.mark.parametrize("words, meant", [
+    (("+agent=classifier", "data=iris", "model=mlp", "evaluate.metric=acuracy"), "accuracy"),
+    (("+agent=regressor", "data=diabetes", "model=mlp", "evaluate.metric=eval/rmsee"), "rmse"),
+    (("+agent=dqn", "env=CartPole", "evaluate.metric=return/men"), "return/mean")])
+def test_a_metric_that_no_evaluation_has_is_found_before_training(words, meant, lab, tmp_path):
+    code, _, error = lab(*words, f"hydra.run.dir={tmp_path / 'run'}")
+    assert code == 2 and f"is in no evaluation. Did you mean '{meant}'?" in error and not (tmp_path / "run").exists()
+
+
+def test_looking_for_the_names_of_metrics_changes_nothing(lab, tmp_path):
+    words = ("+agent=classifier", "data=iris", "model=mlp", "budget.epochs=2")
+    for name, more in (("with", ["evaluate.metric=accuracy"]), ("without", [])):
+        assert lab(*words, *more, f"hydra.run.dir={tmp_path / name}")[0] == 0
+    found = [[{name: value for name, value in json.loads(line)["metrics"].items() if not name.startswith("time/")}
+              for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()] for name in ("with", "without")]
+    assert found[0] == found[1]

@@ -233,8 +233,8 @@ def cores(monkeypatch):
 
 
 @pytest.mark.parametrize("size, operations, precision, threads", [
-    (999_999, 29_999_999, "fp32", 1), (1_000_000, 0, "bf16", 3), (1, 30_000_000, "bf16", 1), (1, 199_999_999, "bf16", 1),
-    (1, 200_000_000, "bf16", 3)])
+    (999_999, 29_999_999, "fp32", 1), (1_000_000, 0, "bf16", 3), (1, 30_000_000, "bf16", 1),
+    (1, 199_999_999, "bf16", 1), (1, 200_000_000, "bf16", 3)])
 def test_auto_is_settled_by_parameters_and_operations(size, operations, precision, threads, cpu, cores):
     cpu.settle(size, operations)
     assert (cpu.precision, cpu.threads, torch.get_num_threads()) == (precision, threads, threads)
