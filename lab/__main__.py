@@ -10,7 +10,8 @@ from . import __version__, argv, help, screen, signals
 from .errors import LabError, UsageError, closest
 
 COMMANDS = {"plugins": "plugins", "eval": "eval", "play": "play", "check": "check", "check-env": "check_env",
-            "tensorboard": "tensorboard", "export": "export", "predict": "predict", "compare": "compare"}
+            "tensorboard": "tensorboard", "export": "export", "predict": "predict", "sample": "sample",
+            "compare": "compare"}
 
 
 def main() -> int:

@@ -24,6 +24,9 @@ Evaluator = Callable[[], Mapping[str, Any]]
 #   Counts, for a curve of precision over recall. All but numbers are kept under media/.
 Act = Callable[[Tensor, int], Tensor]             # (obs [N, ...], count so far) -> action [N, ...], with exploration
 Predict = Callable[..., Tensor]                   # (x [B, ...], length [B] or None) -> logits or numbers [B, K]
+Sample = Callable[..., Tensor]                    # (n, rng, label [n] or None) -> n new examples, as the data has them
+# ^ Pixels from 0 to 1. It may have a method walk(n, steps, rng, label) -> [steps, n, ...], from one to the next, and
+#   `classes`, how many it is told.
 Policy = Callable[[Tensor], Tensor]               # obs [N, ...] -> action [N, ...], without
 # ^ Either may have a memory of each episode. It then has a method begin(fresh), called before every step with booleans
 #   [N]: true where the episode has just begun, so that nothing is remembered. N may be another than before.
@@ -94,4 +97,5 @@ class Experiment:
     summary: str = ""             # of its networks, as Markdown; lab.layers makes one
     operations: int = 0           # of one update's forward pass, where they are known: lab.layers counts them
     predict: Predict | None = None    # what the learner says of examples, for `lab predict` and `lab export`
+    sample: Sample | None = None  # for `lab sample`
     policy: Policy | None = None  # for evaluation over episodes, `lab eval` and `lab play`

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
 NAMED = 30                        # classes up to which an axis has room for their names
+CELL = 56                         # pixels up to which a picture in a grid is enlarged
 
 
 def figure(width: float, height: float) -> Any:
@@ -88,3 +89,23 @@ def scatter(x: NDArray[Any], y: NDArray[Any], across: str, up: str) -> Picture:
     axes.scatter(x, y, s=6, alpha=0.5)
     axes.set(xlabel=across, ylabel=up)
     return drawn(made)
+
+
+def shown(x: Any) -> NDArray[Any]:
+    """Pictures [n, C, H, W] as numbers from 0 to 1, uint8 or float, as [n, H, W] or, of three channels or more, [n, H,
+    W, 3].
+    """
+    bright: NDArray[Any] = x.cpu().float().numpy() / (1 if x.is_floating_point() else 255)
+    return np.moveaxis(bright, 1, -1)[..., :3] if x.shape[1] >= 3 else bright[:, 0]
+
+
+def tiles(pictures: NDArray[Any], columns: int) -> Picture:
+    """Pictures [n, H, W] or [n, H, W, 3], floats from 0 to 1, row by row, each pixel enlarged, a grey line between."""
+    n, height, width = pictures.shape[:3]
+    rows, zoom = -(-n // columns), max(1, CELL // max(height, width))
+    colours = pictures if pictures.ndim == 4 else np.repeat(pictures[..., None], 3, -1)
+    large = np.round(np.clip(colours, 0, 1) * 255).astype(np.uint8).repeat(zoom, 1).repeat(zoom, 2)
+    sheet = np.full((rows, height * zoom + 1, columns, width * zoom + 1, 3), 128, np.uint8)
+    for i, picture in enumerate(large):
+        sheet[i // columns, :-1, i % columns, :-1] = picture
+    return np.ascontiguousarray(sheet.reshape(rows * (height * zoom + 1), columns * (width * zoom + 1), 3)[:-1, :-1])

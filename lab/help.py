@@ -16,7 +16,8 @@ Groups: choose with GROUP=NAME, the agent with +agent=NAME
 Change any value with KEY=VALUE; see them all with +agent=NAME --cfg job --resolve
 Go on with a run:   python -m lab resume=RUN [budget.steps=...]
 Many runs:          python -m lab -m +agent=dqn env=CartPole seed=0,1,2
-What runs learned:  lab eval RUN | play RUN | predict RUN INPUT... | export RUN | compare RUN... | tensorboard [DIR]
+What runs learned:  lab eval RUN | play RUN | predict RUN INPUT... | export RUN | sample RUN | compare RUN...
+                    lab tensorboard [DIR]
 Other commands:     lab plugins | check AGENT | check-env ENV
 Completion:         eval "$(lab -sc install=bash)"
 Hydra's own flags:  --hydra-help

@@ -51,6 +51,8 @@ class Model(Entry):
     features [B, F] that stand before its last layer, for agents that put heads of their own there.
     Role "sequence" maps [B, T, F] and the lengths [B], or None where all have T, to [B, outputs]:
     build(config, (T, F), outputs), with features as above.
+    Role "autoencoder" has an encoder and a decoder, which says P numbers of each in an example: build(config, shape, P)
+    -> lab.nn.Coder.
     """
 
     group: ClassVar[str] = "model"

@@ -17,6 +17,18 @@ ACTIVATIONS: dict[type, Activation] = {
     nn.Identity: lambda x: None, nn.ReLU: lambda x: np.maximum(x, ZERO, out=x), nn.Tanh: lambda x: np.tanh(x, out=x)}
 
 
+class Coder(nn.Module):
+    """What a model of role "autoencoder" is.
+
+    encode: [B, *shape] -> [B, *inner]; decode: [B, *inner] -> [B, P, *shape], P numbers for each of an example;
+    `activation` goes between layers.
+    """
+
+    def __init__(self, encode: nn.Module, decode: nn.Module, inner: tuple[int, ...], activation: type[nn.Module]):
+        super().__init__()
+        self.encode, self.decode, self.inner, self.activation = encode, decode, inner, activation
+
+
 class OneHot(nn.Module):
     """Integers as indicator vectors: [B] or [B, k] -> [B, sum of `sizes`]."""
 

@@ -1,4 +1,4 @@
-"""What `predict` and `export` share: a trained network from a run folder, without its data."""
+"""What `predict`, `export` and `sample` share: a trained network from a run folder, without its data."""
 
 from functools import partial
 from pathlib import Path
@@ -17,18 +17,18 @@ from ..world import Exhibition
 from .chosen import chosen
 
 
-def opened(path: Path) -> tuple[LabConfig, Assembled, About, torch.dtype, int]:
+def opened(path: Path, use: str = "predict") -> tuple[LabConfig, Assembled, About, torch.dtype, int]:
     """Config, experiment with what was learned, the data's description, the type of its inputs, the checkpoint's count.
 
     `path` is a run or one of its checkpoints, see `chosen`. Raises ResumeError where there is no run or no intact
-    checkpoint, UsageError where the run has nothing to predict with.
+    checkpoint, UsageError where the experiment has nothing to `use`: "predict" or "sample".
     """
     run, at, state = chosen(path)
     cfg, (about, dtype) = load_config(run), remembered(run)
     cfg.log.sinks = []
     made = assemble(cfg, kind=partial(Described, about=about))  # type: ignore[arg-type]
-    if made.experiment.predict is None:
-        raise UsageError(f"{cfg.agent.name} has nothing to predict with")
+    if getattr(made.experiment, use) is None:
+        raise UsageError(f"{cfg.agent.name} has nothing to {use} with")
     if made.experiment.learner.needs_data:
         made = assemble(cfg, kind=Exhibition)
     with fitting(run):

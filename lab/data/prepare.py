@@ -73,6 +73,19 @@ class Columns(nn.Module):
 Front = Picture | Numbers | Columns
 
 
+def back(front: nn.Module, x: Tensor) -> Tensor:
+    """What `front` makes of examples, as they stand in the data again; of indicators the largest is taken."""
+    if isinstance(front, Columns):
+        numbers, *chosen = torch.split(x, [len(front.numeric), *front.sizes], -1)           # [B, n], [B, size]
+        found = x.new_zeros(len(x), len(front.numeric) + len(front.chosen))                 # [B, F]
+        found[:, front.numeric] = back(front.numbers, numbers)
+        for i, indicators in zip(front.chosen, chosen, strict=True):
+            found[:, i] = indicators.argmax(-1).to(x.dtype)
+        return found
+    assert isinstance(front, Picture | Numbers)
+    return x * front.scale + front.shift
+
+
 def front(about: About) -> tuple[Front, tuple[int, ...]]:
     """What is to be fitted, as yet changing nothing, and the shape that a network sees behind it."""
     if about.kind == "picture":

@@ -128,9 +128,7 @@ def worst_pictures(data: Data, logits: Tensor, y: Tensor) -> Mapping[str, Any]:
     if not len(rows):
         return {}
     x = next(data.splits["test"].batches([rows.cpu()], torch.device("cpu")))["x"]           # [n, C, H, W]
-    x = x if x.is_floating_point() else x / 255
     said, chance = logits[rows].argmax(-1), logits[rows].softmax(-1).amax(-1)
     names = data.about.classes
     captions = [f"{names[a]}, said {names[b]} {p:.2f}" for a, b, p in zip(y[rows], said, chance, strict=True)]
-    pictures = x.movedim(1, -1)[..., :3].numpy() if x.shape[1] >= 3 else x[:, 0].numpy()
-    return {"mistakes": figures.captioned(list(pictures), captions)}
+    return {"mistakes": figures.captioned(list(figures.shown(x)), captions)}

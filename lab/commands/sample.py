@@ -1,0 +1,96 @@
+"""lab sample RUN: new examples from what a run has learned to make."""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import checkpoint
+from ..contract import Sample
+from ..data.dataset import About
+from ..errors import UsageError, closest, within
+from ..figures import shown, tiles
+from ..media import gif, png
+from ..modules import evaluating
+from .parser import Parser
+from .using import opened
+
+STEPS, FPS = 60, 20               # of a walk
+FORMATS = (".png", ".gif", ".npz")
+
+
+def main(argv: list[str]) -> int:
+    """A grid of pictures, a film of a walk through the codes, or the numbers themselves."""
+    args = Parser("sample", "Make new examples with a run that has learned to.")
+    args.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
+    args.add_argument("-n", type=int, default=64, metavar="N", help="how many (default: 64)")
+    args.add_argument("--seed", type=int, default=0, help="another seed, others (default: 0)")
+    args.add_argument("--class", dest="label", default=None, metavar="NAME", help="of this class alone")
+    args.add_argument("--out", type=Path, default=Path("samples.png"),
+                      help="NAME.png: a grid; NAME.gif: a walk; NAME.npz: x [N, ...], and y where it knows the classes")
+    given = args.parse_args(argv)
+    within("-n", given.n, 1, 1_000_000)
+    kind = given.out.suffix.lower()
+    if kind not in FORMATS:
+        raise UsageError(f"--out {given.out}: expected a name that ends in {', '.join(FORMATS)}")
+    _, made, about, _, count = opened(given.run, "sample")
+    sample = made.experiment.sample
+    assert sample is not None
+    if kind != ".npz" and about.kind != "picture":
+        raise UsageError(f"--out {given.out}: an example of this data is a {about.kind}, no picture; use NAME.npz")
+    if kind == ".gif" and not hasattr(sample, "walk"):
+        raise UsageError(f"--out {given.out}: {made.cfg.agent.name} has no codes to walk through; use NAME.png")
+    label = labels(about, given.label, given.n, getattr(sample, "classes", 0))
+    rng = torch.Generator(made.compute.device).manual_seed(given.seed % 2**63)
+    with torch.no_grad(), evaluating(made.experiment.learner):
+        body = WRITERS[kind](sample, given.n, rng, None if label is None else label.to(made.compute.device))
+    try:
+        given.out.write_bytes(body)
+    except OSError as error:
+        raise checkpoint.disk_error(error, given.out) from error
+    print(f"{given.out}: {given.n:,} examples of {made.cfg.agent.name} at {count:,}")
+    return 0
+
+
+def labels(about: About, name: str | None, n: int, classes: int) -> Tensor | None:
+    """[n]: that class, or all in turn; None where the run was not told them. Raises UsageError."""
+    if not classes:
+        if name is not None:
+            raise UsageError(f"--class {name}: this run was not told the classes, so that it makes examples of any")
+        return None
+    if name is None:
+        return torch.arange(n) % classes
+    if name not in about.classes:
+        raise UsageError(f"--class {name} is not known. {closest(name, about.classes)}")
+    return torch.full((n,), about.classes.index(name))
+
+
+def grid(sample: Sample, n: int, rng: torch.Generator, label: Tensor | None) -> bytes:
+    return png(tiles(shown(sample(n, rng, label)), columns(n, label)))
+
+
+def film(sample: Any, n: int, rng: torch.Generator, label: Tensor | None) -> bytes:
+    frames = [tiles(shown(each), columns(n, label)) for each in sample.walk(n, STEPS, rng, label)]
+    return gif(frames, FPS, frames[0].shape[1])
+
+
+def columns(n: int, label: Tensor | None) -> int:
+    """As many as rows; a column for each class where all are there in turn."""
+    several = 0 if label is None else len(torch.unique(label))
+    return several if several > 1 else math.ceil(math.sqrt(n))
+
+
+def arrays(sample: Sample, n: int, rng: torch.Generator, label: Tensor | None) -> bytes:
+    found: dict[str, Any] = {"x": sample(n, rng, label).cpu().numpy()}
+    if label is not None:
+        found["y"] = label.cpu().numpy()
+    file = io.BytesIO()
+    np.savez_compressed(file, **found)
+    return file.getvalue()
+
+
+WRITERS = {".png": grid, ".gif": film, ".npz": arrays}
