@@ -25,8 +25,8 @@ Evaluator = Callable[[], Mapping[str, Any]]
 Act = Callable[[Tensor, int], Tensor]             # (obs [N, ...], count so far) -> action [N, ...], with exploration
 Predict = Callable[..., Tensor]                   # (x [B, ...], length [B] or None) -> logits or numbers [B, K]
 Sample = Callable[..., Tensor]                    # (n, rng, label [n] or None) -> n new examples, as the data has them
-# ^ Pixels from 0 to 1. It may have a method walk(n, steps, rng, label) -> [steps, n, ...], from one to the next, and
-#   `classes`, how many it is told.
+# ^ Pixels from 0 to 1. It may have a method walk(n, steps, rng, label) that yields so many times [n, ...], from one
+#   to the next, and `classes`, how many it is told.
 Policy = Callable[[Tensor], Tensor]               # obs [N, ...] -> action [N, ...], without
 # ^ Either may have a memory of each episode. It then has a method begin(fresh), called before every step with booleans
 #   [N]: true where the episode has just begun, so that nothing is remembered. N may be another than before.

@@ -9,16 +9,20 @@ from PIL import Image
 from torch import nn
 from torch.distributions import MultivariateNormal
 
+from lab.best import Best
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.data.prepare import Columns, Picture, back
 from lab.figures import shown, tiles
 from lab.testing import maker
+from lab.testing.checks import resume_is_exact
+from lab_vae import judges
 from lab_vae.bounds import importance_bound
-from lab_vae.learners import Denoiser, Target, Variational
+from lab_vae.learners import Denoiser, Draws, Target
 from lab_vae.likelihoods import Gaussian
 from lab_vae.network import Coded
 from lab_vae.plugin import VAE, DenoisingAutoencoder
+from lab_vae.variational import Variational
 
 SMALL = ("model=vae_mlp", "model.hidden=[16]", "agent.latent=3", "budget.epochs=1", "agent.batch_size=100")
 
@@ -52,7 +56,7 @@ def test_the_importance_bound_is_the_likelihood_where_that_is_known():
     few, many = (importance_bound(learner.log_weights(x, None, n, torch.Generator().manual_seed(0)).view(2, -1, k))
                  for n, k in ((20_000, 1), (20_000, 20_000)))
     assert torch.allclose(many[:, 0], exact, atol=0.02)
-    terms = learner.terms(x, None, {"code": torch.zeros(2, 2)})
+    terms = learner.terms(x, None, Draws(noise=torch.zeros(2, 2)))
     assert bool((few.mean(-1) < exact - 0.05).all()) and terms["kl"].shape == (2, 2)
 
 
@@ -65,12 +69,12 @@ def target(kind="picture", binarize="none", shape=(1, 2, 2)):
 def test_targets_by_hand():
     """Bytes become brightness; drawn pixels are 1 where the number is below it; tables are put on their scale."""
     x = torch.tensor([[[[0, 51], [204, 255]]]], dtype=torch.uint8)
-    assert target()(x, {}).flatten().tolist() == pytest.approx([0, 0.2, 0.8, 1])
-    assert target(binarize="threshold")(x, {}).flatten().tolist() == [0, 0, 1, 1]
-    drawn = {"pixels": torch.tensor([[[[0.0, 0.1], [0.9, 0.99]]]])}
+    assert target()(x).flatten().tolist() == pytest.approx([0, 0.2, 0.8, 1])
+    assert target(binarize="threshold")(x).flatten().tolist() == [0, 0, 1, 1]
+    drawn = torch.tensor([[[[0.0, 0.1], [0.9, 0.99]]]])
     assert target(binarize="draw")(x, drawn).flatten().tolist() == [0, 1, 0, 1]
     rows = torch.tensor([[3.0, 0.5]])
-    assert target("table", shape=(2,))(rows[:, :, None, None], {}).flatten().tolist() == [2.5, 0]
+    assert target("table", shape=(2,))(rows[:, :, None, None]).flatten().tolist() == [2.5, 0]
     assert target().seen(torch.full((1, 1, 1, 1), 0.75)).item() == 0.25
 
 
@@ -80,7 +84,7 @@ def test_targets_by_hand():
 def test_corruption_by_hand(noise, level, expected):
     cfg = DenoisingAutoencoder(noise=noise, level=level)
     learner = Denoiser(nn.Linear(1, 1), target("table", shape=(3,)), None, cfg, on())
-    found = learner.corrupted(torch.full((1, 3), 0.5), {"noise": torch.tensor([[0.1, 0.3, 0.9]])})
+    found = learner.corrupted(torch.full((1, 3), 0.5), torch.tensor([[0.1, 0.3, 0.9]]))
     assert found[0].tolist() == pytest.approx(expected)
 
 
@@ -92,11 +96,70 @@ def test_the_weight_of_the_divergence_grows(cfg, updates, weight):
     assert learner.weight() == pytest.approx(weight)
 
 
-def test_the_loss_is_the_sum_of_its_parts():
+@pytest.mark.parametrize("free", [0.0, 100.0])
+def test_the_loss_is_the_sum_of_its_parts(free):
+    """With more free bits than there are, each of two latent numbers costs those."""
+    learner = Variational(Linear(), Target("table", (3,), "none", nn.Identity()), None, VAE(free_bits=free), on())
+    loss, told = learner.loss(torch.randn(5, 3), None, Draws(noise=torch.randn(5, 2)), torch.tensor(0.5))
+    cost = 2 * free or told["loss/kl"].item()
+    assert loss.item() == pytest.approx(told["loss/reconstruction"].item() + 0.5 * cost)
+
+
+def test_a_denoiser_sees_the_corrupted_example_and_says_the_whole_one():
+    """Everything hidden: all examples look alike, and are judged by what they are."""
+    made = maker("denoising_autoencoder", "agent.level=1")()
+    learner, x = made.experiment.learner, made.experiment.stream.next()["x"]
+    terms = learner.terms(x, None, learner.draws(len(x), torch.Generator()))
+    assert not terms["seen"].any() and torch.equal(terms["target"], x)
+    assert (terms["code"] == terms["code"][0]).all() and len(terms["reconstruction"].unique()) > 1
+
+
+def test_every_sample_of_a_code_has_the_label_of_its_example():
+    """A decoder that says what it was told: the weights of an example depend on its own label alone."""
     net = Linear()
-    learner = Variational(net, Target("table", (3,), "none", nn.Identity()), None, VAE(free_bits=0.0), on())
-    loss, told = learner.loss(torch.randn(5, 3), None, {"code": torch.randn(5, 2)}, torch.tensor(0.5))
-    assert loss.item() == pytest.approx((told["loss/reconstruction"] + 0.5 * told["loss/kl"]).item())
+    net.classes, net.decode = 2, lambda z, label: label[:, None, None].expand(-1, 1, 3) * 100.0
+    learner = Variational(net, Target("table", (3,), "none", nn.Identity()), None, VAE(), on())
+    x, label = torch.tensor([[0.0] * 3, [100.0] * 3]), torch.tensor([0, 1])
+    weights = learner.log_weights(x, label, 4, torch.Generator().manual_seed(0))
+    assert weights.shape == (2, 4) and (weights[0] > -1000).all()
+    assert (learner.log_weights(x, 1 - label, 4, torch.Generator().manual_seed(0)) < -1000).all()
+
+
+def test_the_bound_of_a_split_takes_all_of_its_samples(monkeypatch):
+    """In rounds of three codes as in one of seven: with as many the bound is as tight."""
+    made = maker("beta_vae", "agent.importance_samples=7")()
+    judge = made.experiment.closing["test"]
+    asked, real = [], judge.learner.log_weights
+    monkeypatch.setattr(judges, "AT_ONCE", 3)
+    monkeypatch.setattr(judge.learner, "log_weights", lambda x, y, n, rng: (asked.append(n), real(x, y, n, rng))[1])
+    found = judge()
+    assert asked[:3] == [3, 3, 1] and len(asked) == 3 * len(made.data.splits["test"])
+    assert found["test/iwae/nats"] < found["test/elbo/nats"]
+    assert found["test/loss"] == pytest.approx(found["test/elbo/reconstruction"] + 4 * found["test/elbo/kl"], rel=1e-5)
+
+
+def test_what_is_smaller_is_better():
+    """Of all that autoencoders tell but the use of the code."""
+    for agent in ("autoencoder", "vae", "vq_vae"):
+        names = set(maker(agent)().experiment.evaluators["valid"].names())
+        assert {name for name in names if Best(name).sign > 0} <= {"active_units", "codebook/used",
+                                                                   "codebook/perplexity"}
+
+
+@pytest.mark.parametrize("model", [("model=vae_conv", "model.channels=[4]"), ("model=vae_mlp", "model.norm=batch")])
+def test_resume_is_exact_with_batch_norm(model, tmp_path):
+    resume_is_exact(maker("vae", *model, "agent.likelihood=bernoulli", "agent.binarize=draw"), tmp_path)
+
+
+@pytest.mark.parametrize("agent", ["conditional_vae", "vq_vae"])
+def test_compiled_it_learns_the_same(agent):
+    """Nearly: sums are taken in another order."""
+    losses = []
+    for mode in ("eager", "compile"):
+        made = maker(agent, f"compute.jit={mode}")()
+        learner, stream = made.experiment.learner, made.experiment.stream
+        losses.append([float(learner.update(stream.next())["loss/train"]) for _ in range(5)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_a_label_reaches_encoder_and_decoder():
@@ -160,8 +223,10 @@ def test_rows_of_a_table_come_back_in_their_own_units(lab, tmp_path):
     code, _, error = lab("+agent=vae", *words, "agent.batch_size=32", f"hydra.run.dir={tmp_path / 'run'}")
     assert code == 0, error
     assert lab("sample", "run", "-n", "500", "--out", "new.npz")[0] == 0
-    size, town = np.load(tmp_path / "new.npz")["x"].T
+    found = np.load(tmp_path / "new.npz")
+    size, town = found["x"].T
     assert abs(size.mean() - 100) < 5 and set(town) <= {0, 1}
+    assert found["columns"].tolist() == ["size", "town"] and found["categories of town"].tolist() == ["Bonn", "Ulm"]
     code, _, error = lab("sample", "run", "--out", "new.png")
     assert code == 2 and "an example of this data is a table, no picture; use NAME.npz" in error
 
@@ -194,8 +259,9 @@ def test_a_grid_by_hand():
     ("+agent=vae model=mlp", "needs a model of role 'autoencoder', came mlp; add model=NAME, one of: vae_conv"),
     ("+agent=vae model.channels=[4,4,4,4]", "halves a picture of 8 x 8 more often than it can be; use at most 3"),
     ("+agent=vae data.augment.mixup=0.2", "data.augment.mixup mixes targets, and vae learns the examples"),
-    ("+agent=vae agent.sigma=0.1", "agent.sigma is of agent.likelihood=gaussian"),
-    ("+agent=vae agent.binarize=draw agent.likelihood=gaussian", "makes pixels 0 or 1"),
+    ("+agent=vae agent.sigma=0.1 agent.likelihood=bernoulli", "agent.sigma=0.1 is for agent.likelihood=gaussian"),
+    ("+agent=vae agent.binarize=draw agent.likelihood=gaussian", "agent.binarize=draw is for agent.likelihood=bern"),
+    ("+agent=vae agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example"),
     ("+agent=vae model.hidden=[] model=vae_mlp", "model.hidden is []; expected one or more"),
     ("+agent=vae agent.beta=-1", "agent.beta is -1.0")])
 def test_refused(words, message, lab):
@@ -210,8 +276,47 @@ def test_what_cannot_be_sampled(lab, tmp_path):
             (("autoencoder",), "autoencoder has nothing to sample with"),
             (("vae", "--class", "3"), "--class 3: this run was not told the classes"),
             (("vae", "--out", "x.jpg"), "--out x.jpg: expected a name that ends in .png, .gif, .npz"),
+            (("vae", "-n", "20_000"), "-n is 20000; expected a number from 1 to 10,000"),
+            (("vae", "--out", "none/x.png"), "--out none/x.png: there is no folder none"),
             (("vae", "-n", "0"), "-n is 0; expected a number from 1")):
         code, _, error = lab("sample", *words)
         assert code == 2 and message in error
 
 
+
+
+def test_a_book_is_used_and_told(lab, tmp_path):
+    """The bound adds 4 places of ln 128 nats; pictures are made, and nothing can be sampled."""
+    run = tmp_path / "run"
+    assert lab("+agent=vq_vae", "model.channels=[4,4]", "budget.epochs=2", f"hydra.run.dir={run}")[0] == 0
+    final = json.loads((run / "run.json").read_text())["final"]
+    assert final["eval/test/elbo/nats"] == pytest.approx(final["eval/test/loss"] + 4 * np.log(128))
+    assert 1 < final["eval/test/codebook/perplexity"] <= final["eval/test/codebook/used"] <= 128
+    assert 1 < final["codebook/perplexity"] <= 128
+    media = {path.parent.name for path in (run / "media/eval/test").rglob("*.*")}
+    assert media == {"reconstructions", "interpolation"}
+    code, _, error = lab("sample", run)
+    assert code == 2 and "vq_vae has nothing to sample with" in error
+
+
+def test_the_gradient_passes_through_the_book():
+    """That of what is decoded reaches the encoder as it is."""
+    made = maker("vq_vae", "agent.commitment=0")()
+    learner, batch = made.experiment.learner, made.experiment.stream.next()
+    learner.update(batch)
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in learner.net.coder.encode.parameters())
+
+
+@pytest.mark.parametrize("words, likelihood", [
+    ((), "discretized"), (("agent.binarize=draw",), "bernoulli"), (("agent.sigma=0.1",), "gaussian"),
+    (("agent.likelihood=bernoulli",), "bernoulli"), (("data=iris", "model=vae_mlp"), "gaussian")])
+def test_what_auto_comes_to_is_remembered(words, likelihood):
+    made = maker("vae", *words, *(() if "likelihood" in str(words) else ["agent.likelihood=auto"]))()
+    assert made.cfg.agent.likelihood == likelihood
+
+
+def test_a_deviation_that_is_given_can_be_changed(lab, tmp_path):
+    run = tmp_path / "run"
+    assert lab("+agent=vae", *SMALL, "agent.sigma=0.1", f"hydra.run.dir={run}")[0] == 0
+    assert lab(f"resume={run}", "budget.epochs=2", "agent.sigma=0.5")[0] == 0
+    assert json.loads((run / "run.json").read_text())["final"]["likelihood/sigma"] == pytest.approx(0.5, rel=0.01)

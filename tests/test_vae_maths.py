@@ -8,7 +8,8 @@ import torch
 from torch.distributions import Normal
 
 from lab_vae import bounds
-from lab_vae.likelihoods import Discretized, Gaussian, Likelihood, bernoulli, discretized, gaussian, levels
+from lab_vae.codebook import Codebook, perplexity
+from lab_vae.likelihoods import Discretized, Gaussian, Likelihood, above, bernoulli, discretized, gaussian, levels
 
 LN2 = math.log(2)
 
@@ -60,8 +61,8 @@ def test_a_level_has_the_difference_of_two_sigmoids():
 
 
 @pytest.mark.parametrize("values, count", [
-    ([0, 1], 2), ([0, 0.5, 1], 3), (np.arange(17) / 16, 17), ([0, 0.25, 0.5, 1], 5), ([0.2], 0), ([0, 0.3, 1], 0),
-    ([0.1, 0.35], 0), (np.arange(256) / 255, 256), (np.arange(300) / 299, 0)])
+    ([0, 1], 2), ([0, 0.5, 1], 3), (np.arange(17) / 16, 17), ([0, 0.25, 0.5, 1], 5), ([0.2], 6), ([0, 0.4, 1], 6),
+    ([0, 2 / 255, 5 / 255, 1], 256), ([0, 0.0001, 1], 0), (np.arange(256) / 255, 256), (np.arange(300) / 299, 0)])
 def test_levels_are_found_in_the_pixels(values, count):
     assert levels(torch.tensor(np.asarray(values), dtype=torch.float32)) == count
 
@@ -73,9 +74,9 @@ def test_what_is_said_is_read_by_its_likelihood():
     assert Gaussian(0.1).mean(said).flatten().tolist() == pytest.approx([0, math.log(3)])
     two = torch.tensor([[[math.log(3)], [-1.0]]])
     assert Discretized(17).mean(two).item() == pytest.approx(0.75)
-    expected = discretized(torch.tensor([[0.75]]), torch.tensor(-1.0), torch.tensor([[0.5]]), 17)
+    expected = discretized(torch.tensor([[0.75]]), above(torch.tensor(-1.0)), torch.tensor([[0.5]]), 17)
     assert Discretized(17).nats(two, torch.tensor([[0.5]])).item() == pytest.approx(expected.item())
-    assert Gaussian(0, spread=0.4).log_sigma.exp().item() == pytest.approx(0.2)
+    assert Gaussian(0, spread=0.4).logged()["likelihood/sigma"] == pytest.approx(0.2, rel=0.01)
     assert [name for name, _ in Gaussian(0.1).named_parameters()] == []
 
 
@@ -117,3 +118,46 @@ def test_active_units_and_bits_by_hand():
     """Variances 1, 0 and 0.0081; 8 ln 2 nats over 4 numbers are 2 bits each."""
     means = torch.tensor([[-1.0, 3.0, 0.09], [1.0, 3.0, -0.09]])
     assert bounds.active(means).item() == 1 and bounds.bits_per_dim(8 * LN2, 4) == pytest.approx(2)
+
+
+def book(vectors, use):
+    made = Codebook(len(vectors), len(vectors[0]))
+    made.vectors.copy_(torch.tensor(vectors))
+    made.use.copy_(torch.tensor(use))
+    made.sums.copy_(made.vectors * made.use[:, None])
+    return made
+
+
+def test_the_nearest_vector_is_chosen():
+    made, x = book([[0.0, 0.0], [1.0, 1.0], [4.0, 0.0]], [1.0, 1.0, 1.0]), torch.randn(50, 2) * 3
+    slow = [min(range(3), key=lambda k: (row - made.vectors[k]).square().sum().item()) for row in x]
+    assert made.nearest(x).tolist() == slow
+
+
+def test_a_book_follows_by_hand():
+    """Use 2 and 2, sums 0 and 4; three of 1 and one of 4 come. With decay 1/2: use 2.5 and 1.5, sums 1.5 and 4."""
+    made = book([[0.0], [2.0]], [2.0, 2.0])
+    x, chosen = torch.tensor([[1.0], [1.0], [1.0], [4.0]]), torch.tensor([0, 0, 0, 1])
+    made.follow(x, chosen, 0.5, 0.01, torch.Generator())
+    assert made.use.tolist() == [2.5, 1.5]
+    assert made.vectors.flatten().tolist() == pytest.approx([1.5 / 2.5, 4 / 1.5], abs=1e-4)
+
+
+def test_a_vector_that_nobody_uses_begins_anew():
+    """At one of those that came, as if it had had its share, here 4 / 2."""
+    made = book([[0.0], [100.0]], [2.0, 0.001])
+    made.follow(torch.full((4, 1), 3.0), torch.zeros(4, dtype=torch.int64), 0.5, 0.1, torch.Generator())
+    assert made.use.tolist() == [3.0, 2.0] and made.vectors[1].item() == pytest.approx(3.0, abs=1e-4)
+
+
+def test_perplexity_by_hand():
+    """All alike: as many as there are. One alone: 1. A half and two quarters: 2 to the 1.5."""
+    assert [perplexity(torch.tensor(use)).item() for use in ([3.0] * 5, [7.0, 0, 0], [2.0, 1.0, 1.0])] == pytest.approx(
+        [5, 1, 2**1.5])
+
+
+def test_a_scale_stays_above_the_least_and_can_come_back():
+    assert above(torch.tensor([-100.0, -7.0, 3.0])).tolist() == pytest.approx([-7, -7 + LN2, 3], abs=1e-4)
+    learned = Gaussian(0, spread=2e-6)
+    learned.nats(torch.zeros(1, 1, 1), torch.ones(1, 1)).backward()
+    assert learned.log_sigma.grad.abs() > 0

@@ -2,6 +2,8 @@
 
 import io
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from .parser import Parser
 from .using import opened
 
 STEPS, FPS = 60, 20               # of a walk
+MOST, SEEN = 1_000_000, 10_000    # examples in a file, and in a picture
 FORMATS = (".png", ".gif", ".npz")
 
 
@@ -31,12 +34,14 @@ def main(argv: list[str]) -> int:
     args.add_argument("--seed", type=int, default=0, help="another seed, others (default: 0)")
     args.add_argument("--class", dest="label", default=None, metavar="NAME", help="of this class alone")
     args.add_argument("--out", type=Path, default=Path("samples.png"),
-                      help="NAME.png: a grid; NAME.gif: a walk; NAME.npz: x [N, ...], and y where it knows the classes")
+                      help="NAME.png: a grid; NAME.gif: a walk; NAME.npz: x [N, ...], y, and names of classes, columns")
     given = args.parse_args(argv)
-    within("-n", given.n, 1, 1_000_000)
     kind = given.out.suffix.lower()
     if kind not in FORMATS:
         raise UsageError(f"--out {given.out}: expected a name that ends in {', '.join(FORMATS)}")
+    within("-n", given.n, 1, MOST if kind == ".npz" else SEEN)
+    if not given.out.parent.is_dir():
+        raise UsageError(f"--out {given.out}: there is no folder {given.out.parent}")
     _, made, about, _, count = opened(given.run, "sample")
     sample = made.experiment.sample
     assert sample is not None
@@ -46,8 +51,9 @@ def main(argv: list[str]) -> int:
         raise UsageError(f"--out {given.out}: {made.cfg.agent.name} has no codes to walk through; use NAME.png")
     label = labels(about, given.label, given.n, getattr(sample, "classes", 0))
     rng = torch.Generator(made.compute.device).manual_seed(given.seed % 2**63)
+    writers: dict[str, Callable[..., bytes]] = {".png": grid, ".gif": film, ".npz": partial(arrays, about)}
     with torch.no_grad(), evaluating(made.experiment.learner):
-        body = WRITERS[kind](sample, given.n, rng, None if label is None else label.to(made.compute.device))
+        body = writers[kind](sample, given.n, rng, None if label is None else label.to(made.compute.device))
     try:
         given.out.write_bytes(body)
     except OSError as error:
@@ -79,18 +85,19 @@ def film(sample: Any, n: int, rng: torch.Generator, label: Tensor | None) -> byt
 
 
 def columns(n: int, label: Tensor | None) -> int:
-    """As many as rows; a column for each class where all are there in turn."""
+    """As many as rows; a column for each class where all are there in turn, and more than once."""
     several = 0 if label is None else len(torch.unique(label))
-    return several if several > 1 else math.ceil(math.sqrt(n))
+    return several if 1 < several <= n // 2 else math.ceil(math.sqrt(n))
 
 
-def arrays(sample: Sample, n: int, rng: torch.Generator, label: Tensor | None) -> bytes:
+def arrays(about: About, sample: Sample, n: int, rng: torch.Generator, label: Tensor | None) -> bytes:
     found: dict[str, Any] = {"x": sample(n, rng, label).cpu().numpy()}
     if label is not None:
-        found["y"] = label.cpu().numpy()
+        found |= {"y": label.cpu().numpy(), "classes": np.array(about.classes)}
+    if about.kind == "table":
+        found["columns"] = np.array([column.name for column in about.columns])
+        found |= {f"categories of {column.name}": np.array(column.categories)
+                  for column in about.columns if column.categories is not None}
     file = io.BytesIO()
     np.savez_compressed(file, **found)
     return file.getvalue()
-
-
-WRITERS = {".png": grid, ".gif": film, ".npz": arrays}

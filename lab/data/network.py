@@ -4,11 +4,13 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import UsageError
 from ..layers import Row, rows
 from ..world import World
 from .dataset import About
+from .shuffled import Shuffled
 
 
 class Network(nn.Module):
@@ -49,6 +51,13 @@ def network(world: World, outputs: int | None = None) -> Network:
     steps = shape if about.kind == "sequence" else (shape[1], shape[0] * shape[2])
     body = world.model(steps, outputs, role="sequence")
     return Network(copy.deepcopy(front), body, steps=True, ragged=about.ragged).to(world.compute.device)
+
+
+def enough_examples(net: nn.Module, stream: Shuffled) -> None:
+    """Raises UsageError for batches of one example, where layers need the variance of several."""
+    if stream.size == 1 and any(isinstance(part, _BatchNorm) for part in net.modules()):
+        raise UsageError("agent.batch_size=1 leaves model.norm=batch one example, which has no variance; use "
+                         "model.norm=none, or more examples in a batch")
 
 
 def layers(net: Network, about: About) -> list[Row]:

@@ -7,13 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, huber_loss, mse_loss
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from lab import figures, metrics, reports
 from lab.contract import Experiment
 from lab.data.judge import Judge, Measure
 from lab.data.loaded import Data
-from lab.data.network import layers, network
+from lab.data.network import enough_examples, layers, network
 from lab.errors import UsageError
 from lab.layers import summary
 from lab.world import World
@@ -104,9 +103,7 @@ def errors(out: Tensor, y: Tensor) -> Mapping[str, Tensor]:
 def experiment(world: World, learner: Predictor, measure: Measure, report: Measure) -> Experiment:
     """Evaluated on the validation split while it trains, and on the test split at the end, there also by `report`."""
     data, stream = world.data, world.data.stream(learner.cfg.batch_size)
-    if stream.size == 1 and any(isinstance(part, _BatchNorm) for part in learner.net.modules()):
-        raise UsageError("agent.batch_size=1 leaves model.norm=batch one example, which has no variance; use "
-                         "model.norm=none, or more examples in a batch")
+    enough_examples(learner.net, stream)
 
     def judge(split: str, measure: Measure, prefix: str = "") -> Judge:
         return Judge(lambda: learner.judged, data, split, measure, prefix)

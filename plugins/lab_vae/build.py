@@ -8,33 +8,40 @@ from torch import Tensor
 
 from lab.contract import Evaluator, Experiment
 from lab.data.loaded import Data
+from lab.data.network import enough_examples
+from lab.data.prepare import Front, moments
 from lab.errors import UsageError
 from lab.layers import Row, rows, summary
 from lab.nn import Coder
 from lab.world import World
 
-from .judges import BoundJudge, Judge
-from .learners import Denoiser, Reconstructor, Target, Variational
-from .likelihoods import Discretized, Gaussian, Likelihood, levels
-from .network import Coded
+from .judges import BookJudge, BoundJudge, Judge
+from .learners import Denoiser, Reconstructor, Target
+from .likelihoods import LEVELS, Discretized, Gaussian, Likelihood, levels
+from .network import Coded, Quantized
 from .pictures import Album
-from .plugin import VAE, Autoencoder, BetaVAE, ConditionalVAE, DenoisingAutoencoder, Reconstructing
+from .plugin import VAE, VQVAE, Autoencoder, BetaVAE, ConditionalVAE, DenoisingAutoencoder, Reconstructing
 from .prior import Prior
+from .variational import Variational
+from .vectors import Vectors
+
+FEW = 32                          # levels of pixels up to which `auto` takes them one by one
+Coding = Callable[[Front, Coder, Likelihood], Coded | Quantized]
 
 
 def autoencoder(cfg: Autoencoder, world: World) -> Experiment:
-    return experiment(made(cfg, world, Reconstructor, 1), world)
+    return experiment(made(cfg, world, Reconstructor, coding(cfg, 1)), world)
 
 
 def denoising_autoencoder(cfg: DenoisingAutoencoder, world: World) -> Experiment:
     if cfg.noise == "salt" and world.data.about.kind != "picture":
         raise UsageError(f"agent.noise=salt makes pixels black or white, and an example of this data is a "
                          f"{world.data.about.kind}; use mask or gaussian")
-    return experiment(made(cfg, world, Denoiser, 1), world)
+    return experiment(made(cfg, world, Denoiser, coding(cfg, 1)), world)
 
 
 def vae(cfg: VAE, world: World) -> Experiment:
-    return experiment(made(cfg, world, Variational, 2), world)
+    return experiment(made(cfg, world, Variational, coding(cfg, 2)), world)
 
 
 beta_vae: Callable[[BetaVAE, World], Experiment] = vae
@@ -45,10 +52,21 @@ def conditional_vae(cfg: ConditionalVAE, world: World) -> Experiment:
     if not about.classes:
         raise UsageError(f"conditional_vae is told the class of an example, and data={world.data.cfg.name} has none; "
                          "use +agent=vae")
-    return experiment(made(cfg, world, Variational, 2, len(about.classes)), world)
+    return experiment(made(cfg, world, Variational, coding(cfg, 2, len(about.classes))), world)
 
 
-def made(cfg: Reconstructing, world: World, kind: type[Reconstructor], heads: int, classes: int = 0) -> Reconstructor:
+def vq_vae(cfg: VQVAE, world: World) -> Experiment:
+    def coded(front: Front, coder: Coder, likelihood: Likelihood) -> Quantized:
+        return Quantized(front, coder, likelihood, cfg.latent, cfg.codes, cfg.places)
+
+    return experiment(made(cfg, world, Vectors, coded), world)
+
+
+def coding(cfg: Reconstructing, heads: int, classes: int = 0) -> Coding:
+    return lambda front, coder, likelihood: Coded(front, coder, likelihood, cfg.latent, heads, classes)
+
+
+def made(cfg: Reconstructing, world: World, kind: type[Reconstructor], coding: Coding) -> Reconstructor:
     """Raises UsageError where data, likelihood and model do not fit together."""
     data, about = world.data, world.data.about
     if about.ragged:
@@ -66,45 +84,63 @@ def made(cfg: Reconstructing, world: World, kind: type[Reconstructor], heads: in
     if not isinstance(coder, Coder):
         raise UsageError(f"the build of model={world.cfg.model.name} returned {type(coder).__name__}, no "
                          "lab.nn.Coder")
-    net = Coded(front, coder, likelihood, cfg.latent, heads, classes).to(world.compute.device)
+    net = coding(front, coder, likelihood).to(world.compute.device)
     return kind(net, target, world.optimizer(net.parameters()), cfg, world.compute)
 
 
 def fitting(cfg: Reconstructing, data: Data, target: Target) -> Likelihood:
-    """Raises UsageError for a likelihood under which the examples are impossible."""
-    picture = data.about.kind == "picture"
-    name = cfg.likelihood if cfg.likelihood != "auto" else "bernoulli" if picture else "gaussian"
-    if name == "gaussian":
-        return Gaussian(cfg.sigma, spread(target(batch["x"], {}) for batch in data.batches("train")))
-    if name == "discretized":
-        return Discretized(levels_of(data))
-    if not picture:
-        low, high = ends(target(batch["x"], {}) for batch in data.batches("train"))
+    """Settles `auto`, so that a run remembers it. Raises UsageError for one under which the examples are impossible."""
+    cfg.likelihood = chosen(cfg, data)
+    for key, came, wanted in (("binarize", cfg.binarize != "none", "bernoulli"), ("sigma", cfg.sigma, "gaussian")):
+        if came and cfg.likelihood != wanted:
+            raise UsageError(f"agent.{key}={getattr(cfg, key)} is for agent.likelihood={wanted}; came {cfg.likelihood}")
+    if cfg.likelihood == "gaussian":
+        return Gaussian(cfg.sigma, spread(target(batch["x"]) for batch in data.batches("train")))
+    if cfg.likelihood == "discretized":
+        return Discretized(levels_wanted(data))
+    if data.about.kind != "picture":
+        low, high = ends(target(batch["x"]) for name in data.splits for batch in data.batches(name))
         if low < 0 or high > 1:
             raise UsageError(f"agent.likelihood=bernoulli takes numbers from 0 to 1, and those of data={data.cfg.name} "
-                             f"are from {low:.3g} to {high:.3g}; use agent.likelihood=gaussian, or data.prepare=minmax")
+                             f"are from {low:.3g} to {high:.3g}; use agent.likelihood=gaussian")
     return Likelihood()
 
 
-def levels_of(data: Data) -> int:
+def chosen(cfg: Reconstructing, data: Data) -> str:
+    """What `auto` comes to."""
+    if cfg.likelihood != "auto":
+        return cfg.likelihood
+    if cfg.sigma or data.about.kind != "picture":
+        return "gaussian"
+    return "discretized" if cfg.binarize == "none" and 2 < levels_of(data) <= FEW else "bernoulli"
+
+
+def levels_wanted(data: Data) -> int:
     """Raises UsageError where there are none."""
     if data.about.kind != "picture":
         raise UsageError("agent.likelihood=discretized is for the levels of pixels, and an example of this data is a "
                          f"{data.about.kind}; use agent.likelihood=gaussian")
-    batches = [batch["x"] for batch in data.batches("train")]
-    if not batches[0].is_floating_point():
-        return 256
-    count = levels(torch.cat([torch.unique(x) for x in batches]))
-    if not count:
+    if not (count := levels_of(data)):
         raise UsageError(f"agent.likelihood=discretized needs pixels on at most 256 even levels, and those of "
                          f"data={data.cfg.name} are on none; use agent.likelihood=gaussian or bernoulli")
     return count
 
 
+def levels_of(data: Data) -> int:
+    """Of the pixels of the training split; 0: there are too many, or they are not even."""
+    there = torch.zeros(0)
+    for batch in data.batches("train"):
+        if not batch["x"].is_floating_point():
+            return LEVELS
+        there = torch.unique(torch.cat([there, batch["x"].flatten().cpu()]))
+        if len(there) > LEVELS:
+            return 0
+    return levels(there)
+
+
 def spread(parts: Iterable[Tensor]) -> float:
     """The deviation of all numbers together."""
-    found = torch.cat([part.flatten()[:, None] for part in parts])
-    return float(found.std(correction=0)) or 1.0
+    return float(moments(part.flatten()[:, None].double() for part in parts).deviation) or 1.0
 
 
 def ends(parts: Iterable[Tensor]) -> tuple[float, float]:
@@ -117,10 +153,13 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
     """Evaluated on the validation split while it trains, and on the test split at the end, there also in pictures."""
     data = world.data
     stream, last = data.stream(learner.cfg.batch_size), "test" if "test" in data.splits else data.judged
+    enough_examples(learner.net, stream)
     during, final = Judge(learner, data, data.judged), Judge(learner, data, last, f"{last}/")
     if isinstance(learner, Variational):
         during = BoundJudge(learner, data, data.judged)
         final = BoundJudge(learner, data, last, f"{last}/", learner.cfg.importance_samples)
+    if isinstance(learner, Vectors):
+        during, final = BookJudge(learner, data, data.judged), BookJudge(learner, data, last, f"{last}/")
     closing: dict[str, Evaluator] = {last: final}
     if data.about.kind == "picture":
         closing["album"] = Album(final)

@@ -41,8 +41,9 @@ def convolutional(cfg: CoderConv, shape: tuple[int, ...], said: int) -> Coder:
     for _ in cfg.channels:
         sides.append(tuple(-(-side // 2) for side in sides[-1]))
     if min(sides[-2]) < 2:
+        most = math.ceil(math.log2(min(shape[1:])))
         raise UsageError(f"model.channels={list(cfg.channels)} halves a picture of {shape[1]} x {shape[2]} more often "
-                         f"than it can be; use at most {math.ceil(math.log2(min(shape[1:])))} of them")
+                         f"than it can be; use {f'at most {most} of them' if most else 'model=vae_mlp'}")
     widths = [shape[0], *cfg.channels]
     down = [part for wide, narrow in pairwise(widths) for part in halved(cfg, wide, narrow)]
     up = [part for (wide, narrow), size in zip(pairwise([*widths[:0:-1], widths[1]]), sides[-2::-1], strict=True)

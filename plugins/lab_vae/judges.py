@@ -1,18 +1,26 @@
 """How good an autoencoder is on a split. N examples of D numbers, Z latent numbers, S samples of a code."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice, repeat
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from lab.data.loaded import NUMBERS, Data
+from lab import signals
+from lab.data.loaded import Data
+from lab.modules import evaluating
 
 from . import bounds
-from .learners import Draws, Reconstructor, Variational
+from .codebook import perplexity
+from .learners import Draws, Reconstructor
+from .variational import Variational
+from .vectors import Vectors
 
-AT_ONCE = 500                     # samples of a code that are decoded together
+Part = tuple[Tensor, Tensor | None, Draws]    # examples [B, ...], their labels [B], their random numbers
+AT_ONCE = 1_000                   # codes that are decoded together
 
 
 @dataclass
@@ -23,36 +31,38 @@ class Judge:
     data: Data
     split: str
     prefix: str = ""
+    kept: ClassVar[tuple[str, ...]] = ("reconstruction", "mse")       # of `Reconstructor.terms`
 
     def __call__(self) -> Mapping[str, Any]:
+        return self.of(self.parts())
+
+    def of(self, parts: Iterable[Part]) -> Mapping[str, Any]:
         found = dict[str, list[Tensor]]()
-        for x, label, draws in self.parts():
+        for x, label, draws in parts:
             with torch.no_grad():
                 terms = self.learner.terms(x, label, draws)
             error = (self.learner.net.likelihood.mean(terms["said"]) - terms["target"]).square().flatten(1).mean(-1)
             for name, value in {**terms, "mse": error}.items():
-                if name in ("reconstruction", "kl", "code", "mse"):
+                if name in self.kept:
                     found.setdefault(name, []).append(value)
         return {f"{self.prefix}{name}": float(value)
                 for name, value in self.metrics({name: torch.cat(each) for name, each in found.items()}).items()}
 
     def names(self) -> list[str]:
-        """Of what it will find."""
-        return ["loss", "mse"]
+        """Of what it will find, by a first batch."""
+        with evaluating([self.learner.net]):
+            return list(self.of(islice(self.parts(), 1)))
 
     def metrics(self, found: Mapping[str, Tensor]) -> dict[str, Any]:
         """Of what `Reconstructor.terms` finds of all N examples."""
         return {"loss": found["reconstruction"].mean(), "mse": found["mse"].mean()}
 
-    def parts(self, size: int = 0) -> Iterator[tuple[Tensor, Tensor | None, Draws]]:
+    def parts(self) -> Iterator[Part]:
         """Examples and labels of the whole split in its order, with the random numbers that belong to them."""
-        draws = self.learner.draws(len(self.data.splits[self.split]), self.data.compute.rng(f"evaluate/{self.split}"))
-        start = 0
-        for batch in self.data.batches(self.split, size):
-            end = start + len(batch["x"])
-            label = batch["y"] if self.learner.net.classes else None
-            yield batch["x"], label, {name: each[start:end] for name, each in draws.items()}
-            start = end
+        for number, batch in enumerate(self.data.batches(self.split)):
+            signals.check()
+            rng = self.data.compute.rng(f"evaluate/{self.split}/{number}")
+            yield batch["x"], batch["y"] if self.learner.net.classes else None, self.learner.draws(len(batch["x"]), rng)
 
 
 @dataclass
@@ -61,9 +71,7 @@ class BoundJudge(Judge):
 
     learner: Variational
     samples: int = 0
-
-    def names(self) -> list[str]:
-        return list(self.metrics({name: torch.zeros(2, 1) for name in ("reconstruction", "kl", "code", "mse")}))
+    kept = (*Judge.kept, "kl", "code")
 
     def metrics(self, found: Mapping[str, Tensor]) -> dict[str, Any]:
         nats, kl = float(found["reconstruction"].mean()), float(found["kl"].sum(-1).mean())
@@ -78,11 +86,30 @@ class BoundJudge(Judge):
     def bound(self) -> float:
         """The mean over the split of the negative importance-weighted bound with `samples` codes, in nats."""
         rng, learner, total = self.data.compute.rng(f"importance/{self.split}"), self.learner, 0.0
-        together = min(self.samples, AT_ONCE)
         rounds = [min(AT_ONCE, self.samples - done) for done in range(0, self.samples, AT_ONCE)]
-        size = max(NUMBERS // (together * torch.Size(learner.target.shape).numel()), 1)
-        for x, label, draws in self.parts(size):
-            target = learner.target(x, draws)
-            weights = torch.cat([learner.log_weights(target, label, count, rng) for count in rounds], -1)     # [B, S]
-            total -= float(bounds.importance_bound(weights.double()).sum())
+        size = max(AT_ONCE // self.samples, 1)
+        for x, label, draws in self.parts():
+            targets = torch.split(learner.target(x, draws.pixels), size)
+            labels = repeat(None) if label is None else torch.split(label, size)
+            for part, told in zip(targets, labels, strict=False):
+                signals.check()
+                weights = [learner.log_weights(part, told, count, rng) for count in rounds]         # [B, count]
+                total -= float(bounds.importance_bound(torch.cat(weights, -1).double()).sum())
         return total / len(self.data.splits[self.split])
+
+
+@dataclass
+class BookJudge(Judge):
+    """Where every vector is as likely as any other, P of K of them take P ln K nats."""
+
+    learner: Vectors
+    kept = (*Judge.kept, "chosen")
+
+    def metrics(self, found: Mapping[str, Tensor]) -> dict[str, Any]:
+        net, nats = self.learner.net, float(found["reconstruction"].mean())
+        use = torch.bincount(found["chosen"].flatten(), minlength=len(net.book.use)).double()
+        code = net.places * math.log(len(use))
+        dims = torch.Size(self.learner.target.shape).numel()
+        return {"loss": nats, "mse": found["mse"].mean(), "codebook/used": (use > 0).sum(),
+                "codebook/perplexity": perplexity(use), "elbo/nats": nats + code,
+                "elbo/bits_per_dim": bounds.bits_per_dim(nats + code, dims)}

@@ -7,9 +7,10 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, softplus
 
-LEAST = -7.0                      # of the logarithm of a scale or a deviation
+LEAST, MOST = -7.0, 5.0           # of the logarithm of a scale or a deviation
+LEVELS = 256                      # of a pixel, at most
 
 
 def bernoulli(logits: Tensor, x: Tensor) -> Tensor:
@@ -37,12 +38,18 @@ def discretized(mean: Tensor, log_scale: Tensor, x: Tensor, levels: Tensor | int
 
 
 def levels(x: Tensor) -> int:
-    """How many even steps from 0 to 1 all of x stands on; 0: none up to 256."""
+    """The least number of even levels from 0 to 1 on which all of x stands; 0: there are none up to 256."""
     there = torch.unique(x)
-    gap = float((there[1:] - there[:-1]).min()) if len(there) > 1 else 1.0
-    steps = round(1 / gap)
-    even = steps <= 255 and bool(((there * steps) - (there * steps).round()).abs().max() < 1e-3)
-    return steps + 1 if even else 0
+    if len(there) > LEVELS:
+        return 0
+    steps = torch.arange(1, LEVELS)[:, None]                                                # [255, 1]
+    even = ((there * steps) - (there * steps).round()).abs().amax(1) < 5e-5                 # [255]
+    return int(even.int().argmax()) + 2 if even.any() else 0
+
+
+def above(log_scale: Tensor) -> Tensor:
+    """The same where it is well above `LEAST`, and never below it; its gradient is never 0."""
+    return LEAST + softplus(log_scale - LEAST)
 
 
 class Likelihood(nn.Module):
@@ -58,6 +65,10 @@ class Likelihood(nn.Module):
         """The expected example, [B, ...]."""
         return said[:, 0].sigmoid()
 
+    def logged(self) -> dict[str, float]:
+        """What there is to log of it."""
+        return {}
+
 
 class Gaussian(Likelihood):
     """One deviation for all numbers; 0: learned, at first half of the data's own `spread` (Rybkin et al. 2021)."""
@@ -67,15 +78,18 @@ class Gaussian(Likelihood):
     def __init__(self, sigma: float, spread: float = 2.0):
         super().__init__()
         if sigma:
-            self.register_buffer("log_sigma", torch.tensor(sigma).log())
+            self.register_buffer("log_sigma", torch.tensor(sigma).log(), persistent=False)       # the config says it
         else:
             self.log_sigma = nn.Parameter(torch.tensor(spread / 2).log())
 
     def nats(self, said: Tensor, x: Tensor) -> Tensor:
-        return gaussian(said[:, 0], self.log_sigma.clamp(min=LEAST), x)
+        return gaussian(said[:, 0], above(self.log_sigma), x)
 
     def mean(self, said: Tensor) -> Tensor:
         return said[:, 0]
+
+    def logged(self) -> dict[str, float]:
+        return {"likelihood/sigma": float(above(self.log_sigma.detach()).exp())}
 
 
 class Discretized(Likelihood):
@@ -90,4 +104,4 @@ class Discretized(Likelihood):
         self.register_buffer("levels", torch.tensor(levels))            # saved: the data may be gone
 
     def nats(self, said: Tensor, x: Tensor) -> Tensor:
-        return discretized(said[:, 0].sigmoid(), said[:, 1].clamp(min=LEAST), x, self.levels)
+        return discretized(said[:, 0].sigmoid(), above(said[:, 1]).clamp(max=MOST), x, self.levels)

@@ -8,6 +8,7 @@ from torch.nn.functional import one_hot
 
 from lab.nn import Coder
 
+from .codebook import Codebook
 from .likelihoods import Likelihood
 
 
@@ -39,3 +40,39 @@ class Coded(nn.Module):
         if not self.classes or label is None:
             return x
         return torch.cat([x, one_hot(label, self.classes).to(x.dtype)], -1)
+
+
+class Quantized(nn.Module):
+    """The code is a vector of `width` numbers at each of P places, of a picture those of the inner map."""
+
+    classes = 0
+
+    def __init__(self, front: nn.Module, coder: Coder, likelihood: Likelihood, width: int, codes: int, places: int):
+        super().__init__()
+        self.front, self.coder, self.likelihood, self.width = front, coder, likelihood, width
+        features, *size = coder.inner
+        self.book = Codebook(codes, width)
+        if size:
+            self.places = math.prod(size)
+            self.head: nn.Module = nn.Sequential(nn.Conv2d(features, width, 1), nn.Flatten(2))
+            back: list[nn.Module] = [nn.Unflatten(2, tuple(size)), nn.Conv2d(width, features, 1)]
+        else:
+            self.places = places
+            self.head = nn.Sequential(nn.Linear(features, width * places), nn.Unflatten(1, (width, places)))
+            back = [nn.Flatten(), nn.Linear(width * places, features)]
+        self.start = nn.Sequential(*back, coder.activation())
+
+    def encode(self, x: Tensor, label: Tensor | None) -> Tensor:
+        """[B, *shape] as the front gives it -> [B, P, width]."""
+        out: Tensor = self.head(self.coder.encode(x)).movedim(1, 2)
+        return out
+
+    def quantized(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, P, width] -> the nearest vectors of the book, and their places in it [B, P]."""
+        chosen = self.book.nearest(code.flatten(0, 1)).view(code.shape[:2])
+        return self.book.vectors[chosen], chosen
+
+    def decode(self, code: Tensor, label: Tensor | None) -> Tensor:
+        """[B, P, width] -> [B, said of each, *shape]."""
+        out: Tensor = self.coder.decode(self.start(code.movedim(2, 1)))
+        return out

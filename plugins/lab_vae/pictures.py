@@ -9,10 +9,12 @@ from torch import Tensor
 from lab.figures import shown, tiles
 
 from .judges import Judge
-from .learners import Reconstructor, Variational
+from .learners import Reconstructor
 from .prior import Prior
+from .variational import Variational
 
-COLUMNS, STEPS, MOST = 10, 11, 12             # of a grid; along a walk; latent numbers that are walked
+COLUMNS, STEPS, MOST = 10, 11, 12             # of a grid; along a latent number; latent numbers that are walked
+MOVED, FRAMES = 5, 60                         # pictures that change into one another, and how many steps that takes
 FAR = 3.0                                     # deviations to either side of a walk
 Picture = Any
 
@@ -34,7 +36,7 @@ class Album:
             rows.insert(1, terms["seen"])
         found = {"reconstructions": tiles(shown(torch.cat([each[:n] for each in rows])), n)}
         if n > 1:
-            found["interpolation"] = film(between(codes[:n]), self.learner, label)
+            found["interpolation"] = film(between(codes[:min(n, MOVED)]), self.learner, label)
         if isinstance(self.learner, Variational):
             found["samples"] = samples(self.learner, self.data.compute.rng("samples"))
             found["traversals"] = traversals(self.learner, codes, label)
@@ -49,13 +51,14 @@ def samples(learner: Variational, rng: torch.Generator) -> Picture:
 
 
 def between(codes: Tensor) -> Tensor:
-    """[n, Z] -> the codes on the way from each to the next, and from the last to the first: [T, n, Z]."""
-    share = torch.linspace(0, 1, STEPS, device=codes.device)[:-1, None, None]
+    """[n, ...] -> the codes on the way from each to the next, and from the last to the first: [T, n, ...]."""
+    share = torch.linspace(0, 1, FRAMES + 1, device=codes.device)[:-1].view(-1, *[1] * codes.ndim)
     return (1 - share) * codes + share * codes.roll(-1, 0)
 
 
 def film(codes: Tensor, learner: Reconstructor, label: Tensor | None) -> Picture:
-    """Of codes [T, n, Z], n pictures side by side: [T, H, W, 3]."""
+    """Of codes [T, n, ...], n pictures side by side: [T, H, W, 3]."""
+    label = None if label is None else label[:codes.shape[1]]
     frames = [tiles(shown(learner.decoded(each, label)), codes.shape[1]) for each in codes]
     return torch.stack([torch.from_numpy(frame) for frame in frames]).numpy()
 

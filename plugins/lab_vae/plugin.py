@@ -14,7 +14,7 @@ BINARIZED = ("none", "draw", "threshold")
 
 
 @dataclass
-class Coder:
+class Mirrored:
     """An encoder and the decoder that is its mirror image."""
 
     name: str = ""
@@ -27,7 +27,7 @@ class Coder:
 
 
 @dataclass
-class CoderMLP(Coder):
+class CoderMLP(Mirrored):
     """Fully connected layers on the flattened example."""
 
     name: str = "vae_mlp"
@@ -40,7 +40,7 @@ class CoderMLP(Coder):
 
 
 @dataclass
-class CoderConv(Coder):
+class CoderConv(Mirrored):
     """Convolutions of 3 x 3, of which each halves height and width; back by nearest pixels (Odena et al. 2016)."""
 
     name: str = "vae_conv"
@@ -71,8 +71,8 @@ class Reconstructing:
     batch_size: int = 128         # examples per optimizer step; 0: all of them
     latent: int = 16              # numbers in a code
     likelihood: str = "auto"      # of an example, given its code: bernoulli: pixels are chances; gaussian; discretized:
-    # ^ a logistic distribution over the levels of a pixel (Salimans et al. 2017); auto: bernoulli for pictures, else
-    #   gaussian
+    # ^ a logistic distribution over the levels of a pixel (Salimans et al. 2017); auto: gaussian for tables and
+    #   sequences, discretized for pictures of 3 to 32 levels, else bernoulli
     sigma: float = 0.0            # deviation of the Gaussian; 0: one number, learned (Rybkin et al. 2021)
     binarize: str = "none"        # pictures: draw: each pixel is 1 with the chance that it says, anew for every batch,
     # ^ once for evaluation (Salakhutdinov & Murray 2008); threshold: 1 above a half
@@ -85,11 +85,6 @@ class Reconstructing:
         within("agent.sigma", self.sigma, 0, 1e6)
         one_of("agent.binarize", self.binarize, BINARIZED)
         within("agent.max_grad_norm", self.max_grad_norm, 1e-9, 1e12)
-        if self.binarize != "none" and self.likelihood not in ("auto", "bernoulli"):
-            raise UsageError(f"agent.binarize={self.binarize} makes pixels 0 or 1, for agent.likelihood=bernoulli; "
-                             f"came {self.likelihood}")
-        if self.sigma and self.likelihood != "gaussian":
-            raise UsageError(f"agent.sigma is of agent.likelihood=gaussian; came {self.likelihood}")
 
 
 @dataclass
@@ -121,7 +116,7 @@ class VAE(Reconstructing):
     beta: float = 1.0             # weight of the KL divergence from the prior (Higgins et al. 2017)
     kl_warmup: int = 0            # updates over which that weight grows from 0 (Bowman et al. 2016); 0: none
     free_bits: float = 0.0        # nats of each latent number that cost nothing (Kingma et al. 2016, section C.8)
-    importance_samples: int = 100 # of the bound on the likelihood at the end (Burda et al. 2016); 0: none
+    importance_samples: int = 16  # codes for the bound on the likelihood at the end (Burda et al. 2016); 0: none
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -146,18 +141,42 @@ class ConditionalVAE(VAE):
     name: str = "conditional_vae"
 
 
+@dataclass
+class VQVAE(Reconstructing):
+    """The code is a grid of vectors out of a book (van den Oord et al. 2017)."""
+
+    name: str = "vq_vae"
+    latent: int = 32              # numbers in a vector
+    codes: int = 128              # vectors in the book
+    places: int = 16              # vectors for an example, where the model is fully connected
+    commitment: float = 0.25      # weight of the squared distance from the vectors of the book
+    decay: float = 0.99           # per update, of the running means that the book consists of
+    revive: float = 0.01          # a vector used less than this share of its due begins anew
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("agent.codes", self.codes, 2, 1_000_000)
+        within("agent.places", self.places, 1, 1_000_000)
+        within("agent.commitment", self.commitment, 0, 1e6)
+        within("agent.decay", self.decay, 0, 0.9999999)
+        within("agent.revive", self.revive, 1e-9, 1)
+
+
 DEFAULT: dict[str, Any] = {"budget.epochs": 60, "optimizer.lr": 1e-3, "optimizer.schedule": "cosine"}
-# Pixels as chances say little where there are as few as in 8 x 8: the code is hardly used, and samples are grey.
-DIGITS: dict[str, Any] = {**DEFAULT, "agent.likelihood": "discretized", "budget.epochs": 300}
+DIGITS: dict[str, Any] = {**DEFAULT, "budget.epochs": 300}
+SAMPLED: dict[str, Any] = {**DIGITS, "agent.importance_samples": 100}
 SMALL = ("model=vae_mlp", "model.hidden=[32]", "agent.batch_size=16", "agent.latent=4", "optimizer.lr=1e-2")
 DRAWN, BOUNDED = (*SMALL, "agent.binarize=draw"), (*SMALL, "agent.likelihood=gaussian", "agent.kl_warmup=200")
+BOOK = (*SMALL, "agent.likelihood=gaussian", "agent.codes=8", "agent.places=2", "agent.revive=0.5")
 
 
 @hookimpl
 def lab_agents() -> list[Agent]:
-    plain = {"default": DEFAULT}
+    plain = {"default": DEFAULT, "digits": DIGITS}
     kinds = ((Autoencoder, plain, DRAWN), (DenoisingAutoencoder, plain, SMALL),
-             *((kind, {**plain, "digits": DIGITS}, BOUNDED) for kind in (VAE, BetaVAE, ConditionalVAE)))
+             *((kind, {**plain, "digits": SAMPLED}, BOUNDED) for kind in (VAE, BetaVAE, ConditionalVAE)),
+             (VQVAE, {"default": {**DEFAULT, "model.channels": [64]}, "digits": {**DIGITS, "model.channels": [64]}},
+              BOOK))
     return [Agent(kind().name, kind, f"lab_vae.build:{kind().name}", learns_from="data", tuned=tuned, small=small)
             for kind, tuned, small in kinds]
 
