@@ -28,6 +28,14 @@ def tidy():
     signals.FLAGS.__init__()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """The lab's cache, one for all processes that test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_CACHE", str(tmp_path_factory.getbasetemp().parent / "lab-cache"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def clean_process():
     tidy()

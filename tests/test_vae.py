@@ -202,7 +202,8 @@ def test_what_a_run_finds_and_what_is_sampled_from_it(lab, tmp_path):
     assert final["eval/test/iwae/nats"] < final["eval/test/elbo/nats"]
     assert final["eval/test/iwae/bits_per_dim"] == pytest.approx(final["eval/test/iwae/nats"] / (64 * np.log(2)))
     media = {path.parent.name for path in (run / "media/eval/test").rglob("*.*")}
-    assert media == {"samples", "reconstructions", "interpolation", "traversals"}
+    assert media == {"samples", "reconstructions", "interpolation", "traversals", "nearest"}
+    assert {"frechet", "precision", "class_kl", "agreement"} <= {name.rpartition("made/")[2] for name in final}
     for out in ("a.npz", "b.npz", "c.npz", "grid.png", "walk.gif"):
         more = ["--seed", "1"] if out == "c.npz" else ["--class", "3"] if out == "grid.png" else []
         code, said, _ = lab("sample", run, "-n", "20", "--out", out, *more)

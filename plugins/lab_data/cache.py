@@ -1,21 +1,16 @@
-"""The lab's folder of files that it has downloaded."""
+"""Files that are downloaded once."""
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from hashlib import md5
 from pathlib import Path
 
 import pooch
 
+from lab.cache import folder
 from lab.errors import UsageError
 
 LOG = logging.getLogger("lab")
-
-
-def folder(name: str) -> Path:
-    """Of a dataset. The environment variable LAB_CACHE says where it lies."""
-    return Path(os.environ.get("LAB_CACHE") or pooch.os_cache("pluglab")).expanduser() / name
 
 
 def fetched(name: str, sums: Mapping[str, str], mirrors: Sequence[str], otherwise: str) -> Path:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lab.contract import Evaluator, Experiment
+from lab.data.gallery import Gallery
 from lab.data.loaded import Data
 from lab.data.network import enough_examples
 from lab.data.prepare import Front, moments
@@ -163,10 +164,12 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
     closing: dict[str, Evaluator] = {last: final}
     if data.about.kind == "picture":
         closing["album"] = Album(final)
+    sample = Prior(learner) if isinstance(learner, Variational) else None
+    if sample and Gallery.fits(data, last):
+        closing["gallery"] = Gallery(sample, data, last, f"{last}/")
     found = layers(learner, data)
     return Experiment(learner, stream, {data.judged: during}, closing, summary(learner.net, found),
-                      sum(row[-1] for row in found) * stream.size,
-                      sample=Prior(learner) if isinstance(learner, Variational) else None)
+                      sum(row[-1] for row in found) * stream.size, sample=sample)
 
 
 def layers(learner: Reconstructor, data: Data) -> list[Row]:

@@ -57,12 +57,11 @@ class Variational(Reconstructor):
 
     @torch.no_grad()
     def log_weights(self, target: Tensor, label: Tensor | None, samples: int, rng: torch.Generator) -> Tensor:
-        """log p(x | z) p(z) / q(z | x) for `samples` codes z of each target: [B, S]."""
+        """log p(x | z) p(z) / q(z | x) for `samples` codes z of each target: [B, S]; in single precision."""
         mean, log_var = (each[:, None] for each in self.posterior(target, label))           # [B, 1, Z]
         noise = torch.randn(len(target), samples, self.net.latent, generator=rng, device=target.device)
         z = mean + (0.5 * log_var).exp() * noise                                            # [B, S, Z]
         again = None if label is None else label.repeat_interleave(samples)
-        with self.compute.autocast():
-            said = self.net.decode(z.flatten(0, 1), again)
-        nats = self.net.likelihood.nats(said.float(), target.repeat_interleave(samples, 0)).view(len(target), samples)
+        said = self.net.decode(z.flatten(0, 1), again)                                      # [B * S, P, *shape]
+        nats = self.net.likelihood.nats(said, target.repeat_interleave(samples, 0)).view(len(target), samples)
         return -nats + bounds.standard_normal(z) - bounds.normal(z, mean, log_var)

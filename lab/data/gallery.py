@@ -1,0 +1,62 @@
+"""New pictures measured against real ones, by a classifier of the lab's own. N examples, F features, K classes."""
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..contract import Sample
+from ..figures import shown, tiles
+from ..generated import balance, duplicates, fidelity, frechet
+from .loaded import Data
+from .ruler import bright, ruler, seen
+
+MOST, LEARNED = 5_000, 100_000    # examples that are compared; that a nearest one is looked for among
+AT_ONCE = 500                     # examples that are looked at together
+NEAREST = 10                      # of what is made are shown beside the nearest that was learned from
+
+
+class Gallery:
+    """An evaluator: as many new examples as there are in a split, at most `MOST`, of its shares of the classes.
+
+    frechet is the distance to the split by the features of lab.data.ruler; frechet_real that of as many training
+    examples, which is what can be hoped for. agreement is the share that is taken for the class that was asked for.
+    """
+
+    def __init__(self, sample: Sample, data: Data, split: str, prefix: str = ""):
+        self.sample, self.data, self.split, self.prefix = sample, data, split, prefix
+
+    @staticmethod
+    def fits(data: Data, split: str) -> bool:
+        """Pictures with classes, and enough of them for their features to vary."""
+        return data.about.kind == "picture" and len(data.about.classes) > 1 and len(data.splits[split]) > 10
+
+    def __call__(self) -> Mapping[str, Any]:
+        net, data, y = ruler(self.data), self.data, self.data.splits[self.split].y
+        real, learned = seen(net, self.pictures(self.split, MOST)), seen(net, self.pictures("train", LEARNED))
+        n, told = len(real.logits), bool(getattr(self.sample, "classes", 0))
+        assert y is not None
+        label = y[:n].to(data.compute.device) if told else None
+        new = self.sample(n, data.compute.rng("gallery"), label)                            # [N, C, H, W]
+        made = seen(net, torch.split(new, AT_ONCE))
+        taken, classes = made.logits.argmax(-1), real.logits.argmax(-1)
+        found = {"frechet": frechet(real.features, made.features),
+                 "frechet_real": frechet(real.features, learned.features[:n]),
+                 **fidelity(real.parts, made.parts), "duplicates": duplicates(real.parts, made.parts),
+                 **balance(taken, classes, len(data.about.classes)),
+                 "nearest": self.beside(new[:NEAREST], made.parts[:NEAREST], learned.parts)}
+        if label is not None:
+            found["agreement"] = float((taken == label).float().mean())
+        return {f"{self.prefix}made/{name}": value for name, value in found.items()}
+
+    def pictures(self, split: str, most: int) -> list[Tensor]:
+        """The first of a split, [B, C, H, W]."""
+        return [batch["x"] for batch in islice(self.data.batches(split, AT_ONCE), -(-most // AT_ONCE))]
+
+    def beside(self, made: Tensor, parts: Tensor, learned: Tensor) -> Any:
+        """Two rows: pictures [n, C, H, W], and below each the nearest of those learned from, by `parts` [n, F]."""
+        rows = torch.cdist(parts, learned).argmin(1).cpu()
+        (batch,) = self.data.splits["train"].batches([rows], made.device)
+        return tiles(shown(torch.cat([made, bright(batch["x"])])), len(made))

@@ -1,0 +1,116 @@
+"""A classifier of pictures by which what is made is measured. B examples, C channels, H and W pixels, K classes.
+
+It is trained once for a dataset, always in the same way, and kept in the lab's cache under the hash of the training
+split, so that all runs of that dataset are measured alike. Its figures are no FID: that has the features of Inception.
+"""
+
+import logging
+import os
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from .. import signals
+from ..cache import folder
+from ..state import frozen_rng, seed_globals
+from .loaded import Data
+
+LOG = logging.getLogger("lab")
+VERSION = 1                       # of all that follows: another one has other features
+CHANNELS, FEATURES, BATCH, RATE = (32, 64), 64, 64, 2e-3
+LEAST, EPOCHS = 60_000, 4         # examples that it learns from, at least, and times that it sees each
+
+
+class Looks(NamedTuple):
+    """What it sees in pictures. The last features are those that tell classes apart; the others, of the convolutions
+    before, also tell what is no picture of any class, such as noise.
+    """
+
+    parts: Tensor                 # [B, 256], of four parts of the picture
+    features: Tensor              # [B, 64]
+    logits: Tensor                # [B, K]
+
+
+class Ruler(nn.Module):
+    """Pictures [B, C, H, W] from 0 to 1 -> what it sees in them."""
+
+    def __init__(self, shape: tuple[int, ...], classes: int):
+        super().__init__()
+        channels, *sides = shape
+        layers = list[nn.Module]()
+        for wide in CHANNELS:
+            pool = 2 if min(sides) >= 4 else 1
+            layers += [nn.Conv2d(channels, wide, 3, padding=1), nn.BatchNorm2d(wide), nn.ReLU(), nn.MaxPool2d(pool)]
+            channels, sides = wide, [side // pool for side in sides]
+        self.layers = nn.Sequential(*layers)
+        self.parts = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(channels * sides[0] * sides[1], FEATURES), nn.ReLU())
+        self.head = nn.Linear(FEATURES, classes)
+
+    def forward(self, x: Tensor) -> Looks:
+        seen = self.layers(2 * x - 1)
+        features = self.body(seen)
+        return Looks(self.parts(seen), features, self.head(features))
+
+
+def ruler(data: Data) -> Ruler:
+    """From the cache, or trained now and put there. Of pictures with classes."""
+    with frozen_rng(), torch.enable_grad():
+        seed_globals(VERSION)
+        made = Ruler(data.about.shape, len(data.about.classes)).to(data.compute.device)
+        name = sha256(f"{VERSION} {data.splits['train'].fingerprint()}".encode()).hexdigest()[:16]
+        file = folder("rulers") / f"{data.cfg.name}-{name}.safetensors"
+        try:
+            made.load_state_dict(safetensors.torch.load_file(file))
+        except (OSError, RuntimeError, safetensors.SafetensorError):          # not there yet, or damaged
+            LOG.info("training the classifier of %s by which what is made is measured", data.cfg.name)
+            learn(made, data)
+            keep(made, file)
+    return made.eval().requires_grad_(False)
+
+
+def learn(made: Ruler, data: Data) -> None:
+    train, device = data.splits["train"], data.compute.device
+    rng, epochs = torch.Generator().manual_seed(VERSION), max(EPOCHS, -(-LEAST // len(train)))
+    orders = [rows for _ in range(epochs) for rows in torch.split(torch.randperm(len(train), generator=rng), BATCH)
+              if len(rows) == min(BATCH, len(train))]         # of few examples the variance says little
+    optimizer = torch.optim.AdamW(made.parameters(), RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, len(orders))
+    for batch in train.batches(orders, device):
+        signals.check()
+        loss = cross_entropy(made(bright(batch["x"])).logits, batch["y"])
+        optimizer.zero_grad()
+        loss.backward()                                       # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+
+
+def keep(made: Ruler, file: Path) -> None:
+    """Where there is no room for it, it is trained again the next time."""
+    part = file.with_suffix(f".{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(safetensors.torch.save(made.state_dict()))
+        part.replace(file)
+    except OSError as error:
+        LOG.warning("%s cannot be written: %s", file, error)
+
+
+def bright(x: Tensor) -> Tensor:
+    """Pixels from 0 to 1."""
+    return x if x.is_floating_point() else x / 255
+
+
+def seen(made: Ruler, batches: Iterable[Tensor]) -> Looks:
+    """Of all pictures in batches of [B, C, H, W]."""
+    found = list[Looks]()
+    for x in batches:
+        signals.check()
+        found.append(made(bright(x)))
+    return Looks(*map(torch.cat, zip(*found, strict=True)))

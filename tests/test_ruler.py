@@ -1,0 +1,88 @@
+"""New pictures measured where the answer is known: the real ones, one of them again and again, noise, wrong labels."""
+
+import pytest
+import torch
+
+from lab.data import ruler as rulers
+from lab.data.gallery import Gallery
+from lab.data.ruler import Ruler, ruler, seen
+from lab.testing import maker
+
+
+@pytest.fixture(scope="module")
+def data():
+    """The digits."""
+    return maker("vae")().data
+
+
+@pytest.fixture(scope="module")
+def train(data):
+    (batch,) = data.splits["train"].batches([torch.arange(1000)], torch.device("cpu"))
+    return batch
+
+
+def judged(data, sample):
+    found = Gallery(sample, data, "test", "test/")()
+    assert found["test/made/nearest"].dtype == "uint8"
+    return {name.removeprefix("test/made/"): value for name, value in found.items() if name != "test/made/nearest"}
+
+
+def test_the_training_data_is_as_good_as_can_be(data, train):
+    found = judged(data, lambda n, rng, label: train["x"][500:500 + n])
+    assert found["frechet"] < 2 * found["frechet_real"] and found["classes"] == 10 and found["class_kl"] < 0.05
+    assert min(found[name] for name in ("precision", "recall", "coverage")) > 0.85 and found["density"] > 0.8
+    assert found["duplicates"] < 0.1
+
+
+def test_one_picture_again_and_again(data, train):
+    found = judged(data, lambda n, rng, label: train["x"][:1].expand(n, -1, -1, -1))
+    assert found["classes"] == 1 and found["class_kl"] > 2 and found["duplicates"] == 1 and found["recall"] == 0
+    assert found["coverage"] < 0.1 and found["frechet"] > 20 * found["frechet_real"]
+
+
+def test_noise(data):
+    found = judged(data, lambda n, rng, label: torch.rand(n, 1, 8, 8, generator=rng))
+    assert found["precision"] < 0.2 and found["coverage"] < 0.1 and found["frechet"] > 20 * found["frechet_real"]
+
+
+def test_who_is_told_a_class_is_asked_whether_it_is_that(data, train):
+    """Real examples of the right class, and of the next one."""
+    def of(shift):
+        def sample(n, rng, label):
+            rows = [int((train["y"] == (wanted + shift) % 10).nonzero()[i % 50]) for i, wanted in enumerate(label)]
+            return train["x"][rows]
+
+        sample.classes = 10
+        return sample
+
+    assert judged(data, of(0))["agreement"] > 0.97 and judged(data, of(1))["agreement"] < 0.03
+
+
+def test_it_is_trained_once_and_kept(data, monkeypatch, tmp_path):
+    """What is damaged is made again, to the same bits."""
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(rulers, "LEAST", 1)
+    monkeypatch.setattr(rulers, "EPOCHS", 1)
+    calls, real = [], rulers.learn
+    monkeypatch.setattr(rulers, "learn", lambda *given: (calls.append(1), real(*given)))
+    before = torch.get_rng_state()
+    first, again = ruler(data), ruler(data)
+    (file,) = (tmp_path / "rulers").iterdir()
+    file.write_bytes(file.read_bytes()[:1000])
+    third = ruler(data)
+    assert len(calls) == 2 and torch.equal(before, torch.get_rng_state())
+    for a, b, c in zip(*(net.state_dict().values() for net in (first, again, third)), strict=True):
+        assert torch.equal(a, b) and torch.equal(a, c)
+
+
+def test_it_knows_the_classes(data):
+    (batch,) = data.splits["test"].batches([torch.arange(len(data.splits["test"]))], torch.device("cpu"))
+    found = seen(ruler(data), [batch["x"][:100], batch["x"][100:]])
+    assert found.features.shape == (len(batch["y"]), 64)
+    assert (found.logits.argmax(-1) == batch["y"]).float().mean() > 0.96
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 1, 9), (2, 32, 31)])
+def test_pictures_of_any_size(shape):
+    found = Ruler(shape, 3).eval()(torch.rand(2, *shape))
+    assert [each.shape for each in found] == [(2, 256), (2, 64), (2, 3)]
