@@ -8,8 +8,8 @@ from .errors import LabError, closest
 from .state import Saved
 
 LOG = logging.getLogger("lab")
-SMALLER = ("loss", "rmse", "mae", "mse", "ece", "error", "nats", "perplexity", "inertia",
-           "bits_per_dim", "reconstruction", "kl")                            # better when smaller
+SMALLER = ("loss", "rmse", "mae", "mse", "ece", "error", "nats", "perplexity", "inertia", "bits_per_dim", "kl",
+           "reconstruction", "frechet", "class_kl", "duplicates")            # better when smaller
 
 
 def unknown(metric: str, names: Iterable[str]) -> str:

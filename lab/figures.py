@@ -91,6 +91,16 @@ def scatter(x: NDArray[Any], y: NDArray[Any], across: str, up: str) -> Picture:
     return drawn(made)
 
 
+def points(sets: Sequence[tuple[str, NDArray[Any]]]) -> Picture:
+    """Sets of points [N, 2] by name, one over the other."""
+    made = figure(5, 5)
+    axes = made.add_subplot()
+    for label, each in sets:
+        axes.scatter(each[:, 0], each[:, 1], s=4, alpha=0.5, label=name(label))
+    axes.legend(fontsize=7, loc="upper right")
+    return drawn(made)
+
+
 def shown(x: Any) -> NDArray[Any]:
     """Pictures [n, C, H, W] as numbers from 0 to 1, uint8 or float, as [n, H, W] or, of three channels or more, [n, H,
     W, 3].

@@ -53,6 +53,7 @@ class Model(Entry):
     build(config, (T, F), outputs), with features as above.
     Role "autoencoder" has an encoder and a decoder, which says P numbers of each in an example: build(config, shape, P)
     -> lab.nn.Coder.
+    Role "rivals" has a generator and a critic: build(config, inputs, shape) -> lab.nn.Rivals.
     """
 
     group: ClassVar[str] = "model"

@@ -29,6 +29,18 @@ class Coder(nn.Module):
         self.encode, self.decode, self.inner, self.activation = encode, decode, inner, activation
 
 
+class Rivals(nn.Module):
+    """What a model of role "rivals" is.
+
+    generator: [B, inputs] -> [B, *shape]; critic: [B, *shape] -> features [B, width]. What comes before and after, such
+    as classes and the last layer of the critic, belongs to the agent.
+    """
+
+    def __init__(self, generator: nn.Module, critic: nn.Module, width: int):
+        super().__init__()
+        self.generator, self.critic, self.width = generator, critic, width
+
+
 class OneHot(nn.Module):
     """Integers as indicator vectors: [B] or [B, k] -> [B, sum of `sizes`]."""
 

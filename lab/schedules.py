@@ -42,23 +42,25 @@ def step_down(step: int, start: float, end: float, duration: int, drops: Sequenc
 SHAPES = {"constant": constant, "linear": linear, "cosine": cosine, "one_cycle": one_cycle}
 
 
-def scheduled(optimizer: Optimizer, cfg: OptimizerConfig) -> Optimizer:
+def scheduled(optimizer: Optimizer, cfg: OptimizerConfig, rate: float = 1.0, per_update: int = 1) -> Optimizer:
     """Sets the learning rate before each step; the number of steps taken is saved in the parameter groups.
 
     It climbs in equal steps to its full size, which it reaches after `warmup`; `shape` counts from the first step too.
+    Both count one for every `per_update` steps. All rates are `rate` times those of `cfg`.
     """
     drops = partial(step_down, drops=cfg.drops, factor=cfg.factor)
     shape: Callable[[int, float, float, int], float] = SHAPES.get(cfg.schedule, drops)
 
     def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for group in optimizer.param_groups:
-            step = group.get("steps", 0)
-            if step == cfg.decay and cfg.final == 0 and cfg.schedule not in ("constant", "step"):
+            taken = group.get("steps", 0)
+            step = taken // per_update
+            if taken == cfg.decay * per_update and cfg.final == 0 and cfg.schedule not in ("constant", "step"):
                 LOG.warning("the learning rate is 0 after %s optimizer steps: nothing is learned from here on; "
                             "optimizer.decay and optimizer.final say how it falls", f"{step:,}")
             climb = min((step + 1) / (cfg.warmup + 1), 1)
-            group["lr"] = climb * shape(step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
-            group["steps"] = step + 1
+            group["lr"] = rate * climb * shape(step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
+            group["steps"] = taken + 1
 
     optimizer.register_step_pre_hook(set_rate)
     return optimizer

@@ -167,13 +167,16 @@ class World:
                              f"takes outputs=None and leaves its last layer out; that of model={self.cfg.model.name} "
                              f"raised TypeError: {error}. Use another model, such as model=auto") from error
 
-    def optimizer(self, parameters: Iterable[Tensor]) -> Optimizer:
-        """The chosen optimizer with its schedule, fused where torch can. Raises UsageError where none was chosen."""
+    def optimizer(self, parameters: Iterable[Tensor], rate: float = 1.0, per_update: int = 1) -> Optimizer:
+        """The chosen optimizer with its schedule, fused where torch can. Raises UsageError where none was chosen.
+
+        `rate` times optimizer.lr; with several steps `per_update` the schedule counts updates.
+        """
         cfg = self.cfg.optimizer
         if cfg is None:
             raise UsageError(f"{self.cfg.agent.name} needs an optimizer: add optimizer=NAME, such as optimizer=adam")
         build: Callable[..., Optimizer] = host().load("optimizer", cfg.name)
-        return scheduled(overridable(build(cfg, parameters, fused=True)), cfg)
+        return scheduled(overridable(build(cfg, parameters, fused=True)), cfg, rate, per_update)
 
 
 class Exhibition(World):

@@ -6,8 +6,8 @@ conv       two convolutions of 3 x 3, 32 and 64 channels, each with ReLU and a m
 mlp        fully connected layers of 256, 128 and 100 units, then 10 outputs
 
 lab        python -m lab +agent=classifier data=fashion_mnist as it comes, but for the network and the optimizer
-by-hand    a loop by hand that does the same: data on the device, bfloat16 where the lab chose it, fused Adam, the loss,
-           accuracy and gradient's norm of each batch
+by-hand    a loop by hand that does the same: data on the device, bfloat16 where the processor has it, fused Adam, and
+           the loss, accuracy and gradient's norm of each batch
 plain      a loop by hand: DataLoader over a TensorDataset, float32
 taught     the same over a Dataset that makes a tensor of each picture when it is asked for it, as torchvision does
 lightning  PyTorch Lightning's Trainer on the plain loop's data and network, without logger and checkpoints
@@ -35,6 +35,8 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from lab.devices import has_bf16
 
 from .. import common
 
@@ -127,7 +129,7 @@ def by_hand(task: str, threads: int, epochs: int) -> dict[str, Any]:
     torch.set_flush_denormal(True)
     net = network(task).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
-    low = torch.autocast("cpu", torch.bfloat16, enabled=task == "conv")
+    low = torch.autocast("cpu", torch.bfloat16, enabled=has_bf16(torch.device("cpu")))
     metrics = list[torch.Tensor]()
 
     def epoch() -> None:

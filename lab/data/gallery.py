@@ -1,21 +1,43 @@
 """New pictures measured against real ones, by a classifier of the lab's own. N examples, F features, K classes."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..compute import Compute
 from ..contract import Sample
 from ..figures import shown, tiles
 from ..generated import balance, duplicates, fidelity, frechet
 from .loaded import Data
-from .ruler import bright, ruler, seen
+from .ruler import Looks, Ruler, bright, ruler, seen
 
 MOST, LEARNED = 5_000, 100_000    # examples that are compared; that a nearest one is looked for among
 AT_ONCE = 500                     # examples that are looked at together
 NEAREST = 10                      # of what is made are shown beside the nearest that was learned from
+SIDE, WIDEST = 10, 12             # pictures in a column and in a row; classes that each have a column
+NAMES = ("frechet", "frechet_real", "precision", "recall", "density", "coverage", "duplicates", "classes", "class_kl")
+
+
+class Wall:
+    """An evaluator: a hundred new pictures; where it is told the class, a column for each."""
+
+    def __init__(self, sample: Sample, compute: Compute, prefix: str = ""):
+        self.sample, self.compute, self.prefix = sample, compute, prefix
+
+    def __call__(self) -> Mapping[str, Any]:
+        told = getattr(self.sample, "classes", 0)
+        columns = min(told or SIDE, WIDEST)
+        label = torch.arange(SIDE * columns, device=self.compute.device) % columns if told else None
+        return {f"{self.prefix}samples": tiles(shown(self.sample(SIDE * columns, self.compute.rng("samples"), label)),
+                                               columns)}
+
+    def names(self) -> list[str]:
+        """It has pictures alone."""
+        return []
 
 
 class Gallery:
@@ -34,8 +56,7 @@ class Gallery:
         return data.about.kind == "picture" and len(data.about.classes) > 1 and len(data.splits[split]) > 10
 
     def __call__(self) -> Mapping[str, Any]:
-        net, data, y = ruler(self.data), self.data, self.data.splits[self.split].y
-        real, learned = seen(net, self.pictures(self.split, MOST)), seen(net, self.pictures("train", LEARNED))
+        (net, real, learned), data, y = self.known, self.data, self.data.splits[self.split].y
         n, told = len(real.logits), bool(getattr(self.sample, "classes", 0))
         assert y is not None
         label = y[:n].to(data.compute.device) if told else None
@@ -50,6 +71,17 @@ class Gallery:
         if label is not None:
             found["agreement"] = float((taken == label).float().mean())
         return {f"{self.prefix}made/{name}": value for name, value in found.items()}
+
+    @cached_property
+    def known(self) -> tuple[Ruler, Looks, Looks]:
+        """What it measures with, and what that sees in the split and in the training examples."""
+        net = ruler(self.data)
+        return net, seen(net, self.pictures(self.split, MOST)), seen(net, self.pictures("train", LEARNED))
+
+    def names(self) -> list[str]:
+        """Of what it will find."""
+        told = ["agreement"] if getattr(self.sample, "classes", 0) else []
+        return [f"{self.prefix}made/{name}" for name in (*NAMES, *told)]
 
     def pictures(self, split: str, most: int) -> list[Tensor]:
         """The first of a split, [B, C, H, W]."""

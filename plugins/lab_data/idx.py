@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lab import cache
 from lab.data.dataset import About, Dataset, Held
 from lab.data.files import folder
 from lab.errors import UsageError
 
-from . import cache
+from . import downloads
 from .plugin import Idx
 
 SPLITS = {"train": "train", "test": "t10k"}
@@ -64,7 +65,7 @@ def located(cfg: Idx, source: Source) -> Path:
     ways = ["name a folder that has the four files with data.path=FOLDER", f"put them into {cache.folder(cfg.name)}"]
     if source.package:
         ways.insert(1, f"apt install {source.package}")
-    return cache.fetched(cfg.name, source.sums, source.mirrors, " or ".join((", ".join(ways[:-1]), ways[-1])))
+    return downloads.fetched(cfg.name, source.sums, source.mirrors, " or ".join((", ".join(ways[:-1]), ways[-1])))
 
 
 def split(where: Path, prefix: str) -> Held:

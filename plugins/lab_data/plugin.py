@@ -129,6 +129,33 @@ class FirstSymbol(DataConfig):
         within("data.examples", self.examples, 10, 10**9)
 
 
+@dataclass
+class Mixture(DataConfig):
+    """Points of the plane around centres: of a ring of 8, or a grid of 5 x 5 (Metz et al. 2017)."""
+
+    deviation: float = 0.05       # about a centre; the centres are 1.5 (ring) and 2 (grid) from one another
+    examples: int = 20_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("data.deviation", self.deviation, 0, 1e6)
+        within("data.examples", self.examples, 100, 10**9)
+
+
+@dataclass
+class Ring(Mixture):
+    """Eight centres."""
+
+    name: str = "ring"
+
+
+@dataclass
+class Grid(Mixture):
+    """Twenty-five."""
+
+    name: str = "grid"
+
+
 @hookimpl
 def lab_datasets() -> list[Dataset]:
     bundled = [Dataset(name, Bundled, "lab_data.bundled:build", packages=("scikit-learn",)) for name in BUNDLED]
@@ -137,6 +164,7 @@ def lab_datasets() -> list[Dataset]:
             Dataset("images", Images, "lab_data.pictures:build", packages=("pillow",)),
             Dataset("csv", Csv, "lab_data.tables:build"), Dataset("sequences", Sequences, "lab_data.sequences:build"),
             Dataset("first_symbol", FirstSymbol, "lab_data.first_symbol:build"),
+            *(Dataset(name, kind, "lab_data.mixtures:build") for name, kind in (("ring", Ring), ("grid", Grid))),
             Dataset("npz", Npz, "lab_data.arrays:build"),
             Dataset("hf", HuggingFace, "lab_data.huggingface:build", packages=("datasets", "pillow"))]
 

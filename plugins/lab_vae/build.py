@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from lab.codes import FromCodes
 from lab.contract import Evaluator, Experiment
-from lab.data.gallery import Gallery
+from lab.data.clusters import Clusters
+from lab.data.gallery import Gallery, Wall
 from lab.data.loaded import Data
 from lab.data.network import enough_examples
 from lab.data.prepare import Front, moments
@@ -22,7 +24,6 @@ from .likelihoods import LEVELS, Discretized, Gaussian, Likelihood, levels
 from .network import Coded, Quantized
 from .pictures import Album
 from .plugin import VAE, VQVAE, Autoencoder, BetaVAE, ConditionalVAE, DenoisingAutoencoder, Reconstructing
-from .prior import Prior
 from .variational import Variational
 from .vectors import Vectors
 
@@ -164,9 +165,14 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
     closing: dict[str, Evaluator] = {last: final}
     if data.about.kind == "picture":
         closing["album"] = Album(final)
-    sample = Prior(learner) if isinstance(learner, Variational) else None
+    sample = FromCodes(learner.example, learner.net.latent, learner.net.classes) if isinstance(learner, Variational
+                                                                                              ) else None
+    if sample and data.about.kind == "picture":
+        closing["wall"] = Wall(sample, world.compute, f"{last}/")
     if sample and Gallery.fits(data, last):
         closing["gallery"] = Gallery(sample, data, last, f"{last}/")
+    if sample and Clusters.fits(data, last):
+        closing["clusters"] = Clusters(sample, data, last, f"{last}/")
     found = layers(learner, data)
     return Experiment(learner, stream, {data.judged: during}, closing, summary(learner.net, found),
                       sum(row[-1] for row in found) * stream.size, sample=sample)

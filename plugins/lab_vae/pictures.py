@@ -10,7 +10,6 @@ from lab.figures import shown, tiles
 
 from .judges import Judge
 from .learners import Reconstructor
-from .prior import Prior
 from .variational import Variational
 
 COLUMNS, STEPS, MOST = 10, 11, 12             # of a grid; along a latent number; latent numbers that are walked
@@ -38,16 +37,8 @@ class Album:
         if n > 1:
             found["interpolation"] = film(between(codes[:min(n, MOVED)]), self.learner, label)
         if isinstance(self.learner, Variational):
-            found["samples"] = samples(self.learner, self.data.compute.rng("samples"))
             found["traversals"] = traversals(self.learner, codes, label)
         return {f"{self.judge.prefix}{name}": picture for name, picture in found.items()}
-
-
-def samples(learner: Variational, rng: torch.Generator) -> Picture:
-    """A hundred from the prior; where it is told the class, a column for each."""
-    columns = min(learner.net.classes or COLUMNS, MOST)
-    label = torch.arange(COLUMNS * columns, device=rng.device) % columns if learner.net.classes else None
-    return tiles(shown(Prior(learner)(COLUMNS * columns, rng, label)), columns)
 
 
 def between(codes: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lab.contract import Batch, Metrics
+from lab.data.prepare import back
 
 from . import bounds
 from .learners import Draws, Reconstructor
@@ -54,6 +55,11 @@ class Variational(Reconstructor):
             found = self.net.encode(self.target.seen(target), label)
         mean, log_var = found.float().chunk(2, -1)
         return mean, log_var
+
+    def example(self, code: Tensor, label: Tensor | None) -> Tensor:
+        """The expected example of each code [B, Z], as the data has them."""
+        found = self.decoded(code, label)
+        return found.clamp(0, 1) if self.target.kind == "picture" else back(self.net.front, found)
 
     @torch.no_grad()
     def log_weights(self, target: Tensor, label: Tensor | None, samples: int, rng: torch.Generator) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pooch
 
-from lab.cache import folder
+from lab import cache
 from lab.errors import UsageError
 
 LOG = logging.getLogger("lab")
@@ -18,7 +18,7 @@ def fetched(name: str, sums: Mapping[str, str], mirrors: Sequence[str], otherwis
 
     Raises UsageError for a file that is another, and where none can be had; `otherwise` is what one can do then.
     """
-    where = folder(name)
+    where = cache.folder(name)
     for file, sum in sums.items():
         if not (where / file).exists():
             download(where, file, sum, mirrors, otherwise)

@@ -1,0 +1,116 @@
+"""Generative adversarial networks, put together. N examples, K classes."""
+
+import copy
+import logging
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lab.codes import FromCodes
+from lab.contract import Evaluator, Experiment
+from lab.data.clusters import Clusters
+from lab.data.gallery import Gallery, Wall
+from lab.data.loaded import Data
+from lab.data.network import enough_examples
+from lab.data.prepare import Front, back
+from lab.data.ruler import bright
+from lab.errors import UsageError
+from lab.layers import Row, rows, summary
+from lab.nn import Rivals
+from lab.world import World
+
+from .learners import Adversaries
+from .networks import Critic, Generator
+from .plugin import GAN
+
+LOG = logging.getLogger("lab")
+
+
+def gan(cfg: GAN, world: World) -> Experiment:
+    return experiment(cfg, world, 0)
+
+
+lsgan = hinge_gan = wgan = wgan_gp = r1_gan = gan
+
+
+def conditional_gan(cfg: GAN, world: World) -> Experiment:
+    about = world.data.about
+    if not about.classes:
+        raise UsageError(f"conditional_gan is told the class of an example, and data={world.data.cfg.name} has none; "
+                         "use +agent=gan")
+    return experiment(cfg, world, len(about.classes))
+
+
+def experiment(cfg: GAN, world: World, classes: int) -> Experiment:
+    """Raises UsageError where data and model do not fit together."""
+    data, about = world.data, world.data.about
+    picture = about.kind == "picture"
+    if about.ragged:
+        raise UsageError(f"{cfg.name} makes examples of one size, and these sequences are of several lengths")
+    if data.cfg.augment.mixup:
+        raise UsageError(f"data.augment.mixup mixes targets, and {cfg.name} learns the examples themselves")
+    if cfg.augment and not picture:
+        raise UsageError(f"agent.augment={list(cfg.augment)} changes pictures, and an example of this data is a "
+                         f"{about.kind}")
+    front, shape = data.front
+    front = copy.deepcopy(front).to(world.compute.device)
+    rivals = world.model(cfg.latent + classes, shape, role="rivals")
+    if not isinstance(rivals, Rivals):
+        raise UsageError(f"the build of model={world.cfg.model.name} returned {type(rivals).__name__}, no "
+                         "lab.nn.Rivals")
+    generator = Generator(rivals, cfg.latent, classes, None if picture else front).to(world.compute.device)
+    critic = Critic(rivals, classes, getattr(world.cfg.model, "critic_norm", "none")).to(world.compute.device)
+    if cfg.penalty != "none" and any(isinstance(part, _BatchNorm) for part in critic.modules()):
+        LOG.warning("agent.penalty=%s looks at the critic's gradient at single examples, which batch statistics mix: "
+                    "use model.critic_norm=layer, spectral or none", cfg.penalty)
+    optimizers = (world.optimizer(generator.parameters()),
+                  world.optimizer(critic.parameters(), cfg.critic_rate, cfg.critic_steps))
+    learner = Adversaries(generator, critic, optimizers, partial(target, picture, front), cfg, world.compute)
+    stream = data.stream(cfg.batch_size * cfg.critic_steps)
+    enough_examples(nn.ModuleList([generator, critic]), stream)
+    return judged(learner, world, Experiment(learner, stream))
+
+
+def target(picture: bool, front: Front, x: Tensor) -> Tensor:
+    """Examples as the critic sees them: pixels from -1 to 1, what is not a picture on its scale."""
+    return 2 * bright(x) - 1 if picture else front(x)
+
+
+def judged(learner: Adversaries, world: World, made: Experiment) -> Experiment:
+    """With evaluations while it trains, and on the test split at the end."""
+    data, generator = world.data, learner.generator
+    sample = FromCodes(partial(decoded, learner), generator.latent, generator.classes)
+    kind: type[Gallery] | type[Clusters] = Clusters if data.about.kind == "table" else Gallery
+    last = "test" if "test" in data.splits else data.judged
+    during: dict[str, Evaluator] = {}
+    closing: dict[str, Evaluator] = {}
+    if kind.fits(data, data.judged):
+        during[data.judged] = kind(sample, data, data.judged)
+    if kind.fits(data, last):
+        closing[last] = kind(sample, data, last, f"{last}/")
+    if data.about.kind == "picture":
+        during["wall"] = Wall(sample, world.compute)
+    found = layers(learner, data)
+    return replace(made, evaluators=during, closing=closing, sample=sample,
+                   summary=summary(nn.ModuleList([generator, learner.critic]), found),
+                   operations=sum(row[-1] for row in found) * learner.cfg.batch_size)
+
+
+def decoded(learner: Adversaries, codes: Tensor, label: Tensor | None) -> Tensor:
+    """Codes [n, Z] to examples as the data has them."""
+    made = learner.judged
+    with learner.compute.autocast():
+        found = made(codes, label).float()
+    return (found + 1) / 2 if made.front is None else back(made.front, found)
+
+
+def layers(learner: Adversaries, data: Data) -> list[Row]:
+    """Of both networks, as one example goes through them."""
+    generator, device = learner.generator, learner.compute.device
+    z = torch.zeros(1, generator.latent, device=device)
+    label = torch.zeros(1, dtype=torch.int64, device=device) if generator.classes else None
+    both = nn.ModuleDict({"generator": generator, "critic": learner.critic})
+    return rows(both, lambda: learner.critic(generator(z, label), label))

@@ -1,0 +1,103 @@
+"""A generator and a critic that learn from each other. B examples, Z latent numbers."""
+
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lab.average import Average
+from lab.compute import Compute
+from lab.contract import Batch, Learner, Metrics
+
+from . import losses
+from .changes import DRAWS, changed
+from .networks import Critic, Generator
+from .plugin import GAN
+
+LOG = logging.getLogger("lab")
+MEMORY, WON = 0.99, 0.99          # of a running mean of how much the critic tells apart; from where on it has won
+
+
+class Adversaries(Learner):
+    """`critic_steps` of the critic, each on its part of a batch, then one of the generator."""
+
+    saved = ("generator", "critic", "generator_optimizer", "critic_optimizer", "average", "rng", "right")
+
+    def __init__(self, generator: Generator, critic: Critic, optimizers: tuple[Optimizer, Optimizer],
+                 target: Callable[[Tensor], Tensor], cfg: GAN, compute: Compute):
+        self.generator, self.critic, self.target, self.cfg, self.compute = generator, critic, target, cfg, compute
+        self.generator_optimizer, self.critic_optimizer = optimizers
+        self.average = Average(generator, cfg.ema) if cfg.ema else None
+        self.rng, self.right, self.warned = compute.rng("latent"), torch.full((), 0.5, device=compute.device), False
+        self.play_critic = self.improve_critic if cfg.penalty != "none" else compute.jit(self.improve_critic)
+        self.play_generator = compute.jit(self.improve_generator)         # a penalty's gradient has one of its own
+
+    @property
+    def judged(self) -> Generator:
+        """The generator that makes the samples."""
+        made: Generator = self.generator if self.average is None else self.average.net      # type: ignore[assignment]
+        return made
+
+    def update(self, batch: Batch) -> Metrics:
+        x, label = self.target(batch["x"]), batch["y"] if self.generator.classes else None
+        parts = max(min(self.cfg.critic_steps, len(x) // 2), 1)
+        labels = [None] * parts if label is None else label.tensor_split(parts)
+        for real, told in zip(x.tensor_split(parts), labels, strict=True):
+            found = self.play_critic(real, told, *self.draws(len(real), 2))
+            self.clip()
+        self.critic.requires_grad_(False)                     # its gradient is not needed, only what it passes on
+        found = {**found, **self.play_generator(told, *self.draws(len(real), 1))}
+        self.critic.requires_grad_(True)
+        self.right.lerp_(found["critic/right"], 1 - MEMORY)
+        if self.average is not None:
+            self.average.update()
+        return found
+
+    def draws(self, n: int, sides: int) -> tuple[Tensor, Tensor]:
+        """Codes [n, Z], and numbers from 0 to 1 for changes and for a place between two examples [n, 6 sides + 1]."""
+        z = torch.randn(n, self.generator.latent, generator=self.rng, device=self.rng.device)
+        return z, torch.rand(n, sides * DRAWS + 1, generator=self.rng, device=self.rng.device)
+
+    def clip(self) -> None:
+        if self.cfg.clip:
+            with torch.no_grad():
+                for weights in self.critic.parameters():
+                    weights.clamp_(-self.cfg.clip, self.cfg.clip)
+
+    def improve_critic(self, real: Tensor, label: Tensor | None, z: Tensor, u: Tensor) -> Metrics:
+        cfg = self.cfg
+        with self.compute.autocast():
+            with torch.no_grad():
+                made = self.generator(z, label)
+            made = made.to(real.dtype)
+            shown = [changed(x, cfg.augment, u[:, i * DRAWS:(i + 1) * DRAWS]) if cfg.augment else x
+                     for i, x in enumerate((real, made))]
+            on_real, on_made = (self.critic(x, label).float() for x in shown)               # [B]
+        loss, told = losses.of_critic(cfg.loss, on_real, on_made), dict[str, Tensor]()
+        if cfg.penalty != "none":
+            at = losses.between(shown[0], shown[1], u[:, -1]) if cfg.penalty == "interpolates" else shown[0]
+            squared = losses.slopes(lambda x: self.critic(x, label), at)
+            cost = losses.away_from_one(squared) if cfg.penalty == "interpolates" else squared.mean()
+            loss, told = loss + cfg.penalty_weight * cost, {"loss/penalty": cost.detach()}
+        norm = self.compute.minimize(loss, self.critic_optimizer)
+        on_real, on_made = on_real.detach(), on_made.detach()
+        return {"loss/critic": loss.detach(), **told, "critic/real": on_real.mean(), "critic/made": on_made.mean(),
+                "critic/right": losses.right(cfg.loss, on_real, on_made), "grad/critic": norm}
+
+    def improve_generator(self, label: Tensor | None, z: Tensor, u: Tensor) -> Metrics:
+        with self.compute.autocast():
+            made = self.generator(z, label)
+            shown = changed(made.float(), self.cfg.augment, u[:, :DRAWS]) if self.cfg.augment else made
+            loss = losses.of_generator(self.cfg.loss, self.critic(shown, label).float())
+        norm = self.compute.minimize(loss, self.generator_optimizer)
+        return {"loss/generator": loss.detach(), "grad/generator": norm}
+
+    def logged(self, count: int) -> dict[str, float]:
+        right = float(self.right)
+        if right > WON and not self.warned:
+            self.warned = True
+            LOG.warning("the critic tells %.1f %% apart (critic/won): from one that has won the generator learns "
+                        "little; model.critic_norm=spectral, agent.penalty or agent.augment holds it back", 100 * right)
+        return {"critic/won": right}

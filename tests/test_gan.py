@@ -1,0 +1,180 @@
+"""Adversarial networks on the runner: models, steps, what they refuse, what is sampled from them."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from lab.best import Best
+from lab.data.clusters import by_class
+from lab.testing import maker
+from lab_gan.networks import Critic, Generator
+from lab_gan.plugin import RivalsConv, RivalsMLP, RivalsResidual
+from lab_gan.rivals import convolutional, dense, residual
+
+BUILDS = {dense: RivalsMLP, convolutional: RivalsConv, residual: RivalsResidual}
+
+
+@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("norm", ["none", "batch", "layer", "spectral"])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 7, 5), (1, 28, 28)])
+def test_shapes(build, norm, shape):
+    made = build(BUILDS[build](critic_norm=norm), 6, shape)
+    assert made.generator(torch.randn(4, 6)).shape == (4, *shape)
+    assert made.critic(torch.randn(4, *shape)).shape == (4, made.width)
+
+
+def test_a_spectral_norm_bounds_the_slope():
+    """No layer stretches by more than 1, whatever its weights are; without it they would."""
+    torch.manual_seed(0)
+    slopes = []
+    for norm in ("spectral", "none"):
+        critic = dense(RivalsMLP(critic_norm=norm), 6, (1, 8, 8)).critic
+        with torch.no_grad():
+            for p in critic.parameters():
+                p.mul_(20)
+        for _ in range(50):
+            critic(torch.randn(4, 1, 8, 8))
+        critic.eval()
+        x, way = torch.randn(64, 1, 8, 8), torch.randn(64, 1, 8, 8) * 1e-2
+        slopes.append(((critic(x + way) - critic(x)).norm(dim=1) / way.flatten(1).norm(dim=1)).max().item())
+    assert slopes[0] < 1.1 < slopes[1]
+
+
+def test_a_label_changes_what_is_made_and_what_seems_real():
+    torch.manual_seed(0)
+    made = dense(RivalsMLP(hidden=[8], norm="none"), 3 + 2, (1, 4, 4))
+    generator, critic = Generator(made, 3, 2, None), Critic(made, 2, "none")
+    z = torch.randn(1, 3)
+    zero, one = (torch.tensor([k]) for k in range(2))
+    x = generator(z, zero)
+    assert not torch.equal(x, generator(z, one)) and critic(x, zero) != critic(x, one)
+    assert x.abs().max() <= 1
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_critic_steps_more_often_and_the_schedule_counts_updates(steps):
+    made = maker("gan", f"agent.critic_steps={steps}", "agent.critic_rate=4", "optimizer.schedule=linear",
+                 "optimizer.decay=100", "optimizer.lr=0.01")()
+    learner, stream = made.experiment.learner, made.experiment.stream
+    for _ in range(10):
+        learner.update(stream.next())
+    (critic,), (generator,) = learner.critic_optimizer.param_groups, learner.generator_optimizer.param_groups
+    assert critic["steps"] == 10 * steps and generator["steps"] == 10
+    assert generator["lr"] == pytest.approx(0.01 * 0.91) and critic["lr"] == pytest.approx(0.04 * 0.91)
+
+
+def test_weights_are_clipped():
+    made = maker("wgan", "agent.clip=0.02")()
+    learner, stream = made.experiment.learner, made.experiment.stream
+    for _ in range(3):
+        learner.update(stream.next())
+    assert max(float(p.detach().abs().max()) for p in learner.critic.parameters()) <= 0.02
+
+
+def test_the_critic_learns_nothing_from_the_generators_step():
+    """Its gradient is not taken, and its parameters are learned again afterwards."""
+    made = maker("gan")()
+    learner, stream = made.experiment.learner, made.experiment.stream
+    learner.update(stream.next())
+    before = [p.detach().clone() for p in learner.critic.parameters()]
+    learner.play_generator(None, *learner.draws(16, 1))
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.critic.parameters(), strict=True))
+    assert all(p.requires_grad for p in learner.critic.parameters())
+
+
+def test_samples_come_from_the_average():
+    made = maker("gan", "agent.ema=0.9")()
+    learner = made.experiment.learner
+    learner.update(made.experiment.stream.next())
+    sample = made.experiment.sample
+    first = sample(5, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for p in learner.generator.parameters():
+            p.zero_()
+    assert torch.equal(first, sample(5, torch.Generator().manual_seed(0)))
+    assert first.min() >= 0 and first.max() <= 1
+
+
+def test_who_has_won_is_said_once(caplog):
+    made = maker("gan")()
+    learner = made.experiment.learner
+    caplog.set_level(logging.WARNING, "lab")
+    assert learner.logged(1)["critic/won"] == 0.5 and not caplog.records
+    learner.right.fill_(0.995)
+    assert [learner.logged(count)["critic/won"] > 0.99 for count in (2, 3)] == [True, True]
+    assert len(caplog.records) == 1 and "the critic tells 99.5 % apart" in caplog.text
+
+
+def test_batch_statistics_under_a_penalty_are_warned_of(caplog):
+    maker("wgan_gp", "model.critic_norm=batch")()
+    assert "agent.penalty=interpolates looks at the critic's gradient at single examples" in caplog.text
+
+
+def test_rows_of_classes_by_hand():
+    """Centres 0 and 10, deviations 1: three good rows, two of the first class, one too far from both."""
+    made = torch.tensor([[0.0, 0.0], [1.0, 1.0], [10.0, 0.0], [5.0, 0.0]])
+    found = by_class(made, torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.ones(2), 2)
+    kl = 2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3)
+    assert found == {"good": 0.75, "classes": 2.0, "class_kl": pytest.approx(kl)}
+
+
+def test_a_run_of_pictures_and_one_of_rows(lab, tmp_path):
+    short = ("budget.epochs=2", "model.hidden=[16]")
+    assert lab("+agent=conditional_gan", *short, f"hydra.run.dir={tmp_path / 'digits'}")[0] == 0
+    final = json.loads((tmp_path / "digits/run.json").read_text())["final"]
+    assert {"eval/made/frechet", "eval/test/made/agreement", "loss/critic", "critic/won"} <= set(final)
+    assert {path.parent.name for path in (tmp_path / "digits/media").rglob("*.png")} == {"samples", "nearest"}
+    assert lab("sample", "digits", "--class", "7", "-n", "9", "--out", "sevens.png")[0] == 0
+    assert lab("+agent=wgan_gp", "data=ring", *short, f"hydra.run.dir={tmp_path / 'ring'}")[0] == 0
+    final = json.loads((tmp_path / "ring/run.json").read_text())["final"]
+    assert {"eval/made/good", "eval/test/made/classes", "eval/test/made/frechet"} <= set(final)
+    assert lab("sample", "ring", "-n", "9", "--out", "rows.npz")[0] == 0
+    assert np.load(tmp_path / "rows.npz")["x"].shape == (9, 2)
+
+
+@pytest.mark.parametrize("name, modes, far", [("ring", 8, 2.0), ("grid", 25, np.sqrt(32))])
+def test_mixtures(name, modes, far):
+    """Each of the modes has its share, on a circle or a lattice."""
+    made = maker("lsgan", f"data={name}")()
+    data = made.data
+    (batch,) = data.splits["train"].batches([torch.arange(len(data.splits["train"]))], torch.device("cpu"))
+    centres = torch.stack([batch["x"][batch["y"] == k].mean(0) for k in range(modes)])
+    assert len(data.about.classes) == modes and float(centres.norm(dim=1).max()) == pytest.approx(far, abs=0.05)
+    apart = torch.cdist(centres, centres) + 100 * torch.eye(modes)
+    assert float(apart.min()) > 1.4 and float((batch["x"] - centres[batch["y"]]).std()) < 0.1
+
+
+@pytest.mark.parametrize("words, message", [
+    ("+agent=conditional_gan data=diabetes", "is told the class of an example, and data=diabetes has none"),
+    ("+agent=gan data=iris model=gan_conv", "model=gan_conv makes pictures"),
+    ("+agent=gan data=iris agent.augment=[shift]", "changes pictures, and an example of this data is a table"),
+    ("+agent=gan agent.augment=[flip]", "agent.augment=flip is not known"),
+    ("+agent=gan agent.latent=0", "agent.latent is 0; expected a number from 1"),
+    ("+agent=gan model=mlp", "needs a model of role 'rivals', came mlp; add model=NAME, one of: gan_conv"),
+    ("+agent=gan model=gan_conv model.channels=[4,4,4,4]", "halves a picture of 8 x 8 more often than it can be"),
+    ("+agent=gan data.augment.mixup=0.2", "data.augment.mixup mixes targets, and gan learns the examples"),
+    ("+agent=gan agent.loss=hinged", "agent.loss=hinged is not known. Did you mean 'hinge'"),
+    ("+agent=gan agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example")])
+def test_refused(words, message, lab):
+    code, _, error = lab(*words.split())
+    assert code == 2 and message in error, error
+
+
+def test_what_is_smaller_is_better():
+    names = set(maker("conditional_gan")().experiment.evaluators["valid"].names())
+    assert {name for name in names if Best(name).sign < 0} == {f"made/{name}" for name in (
+        "frechet", "class_kl", "duplicates")}
+
+
+@pytest.mark.parametrize("agent", ["conditional_gan", "wgan_gp"])
+def test_compiled_it_learns_nearly_the_same(agent):
+    """A penalty's gradient has a gradient of its own, which no graph has: that step runs as it is."""
+    losses = []
+    for mode in ("eager", "compile"):
+        made = maker(agent, f"compute.jit={mode}")()
+        learner, stream = made.experiment.learner, made.experiment.stream
+        losses.append([float(learner.update(stream.next())["loss/critic"]) for _ in range(4)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
