@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-MANY = 30                         # names that are too many to be listed where one of them is near
+MANY, TOO_MANY = 30, 40         # names that are too many to be listed where one of them is near, and where none is
 
 
 class LabError(Exception):
@@ -70,13 +70,13 @@ def nearest(name: str, known: Iterable[str], meant: str = "",
             many: str = "`python -m lab --help` lists all {}.") -> str:
     """A clause for error messages: what was `meant`, else the nearest right name, if any is near, then all of them.
 
-    `many` is said in place of all where there are many and one is near.
+    `many` is said in place of all where there are many and one is near, or far too many.
     """
     names = sorted(known)
     lower = {each.lower(): each for each in names}
     near = [meant] if meant else [lower[each] for each in get_close_matches(str(name).lower(), lower, 1)]
-    if near and len(names) > MANY:
-        return f"Did you mean {near[0]!r}? {many.format(len(names))}"
+    if len(names) > (MANY if near else TOO_MANY):
+        return f"{f'Did you mean {near[0]!r}? ' if near else ''}{many.format(len(names))}"
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"{hint}Known: {', '.join(names) or 'none'}."
 

@@ -129,7 +129,7 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
 
 @pytest.mark.parametrize("args, text", [
     (["+agent=dqm"], "no agent is called 'dqm'. Did you mean 'dqn'? `python -m lab --help` lists all "),
-    ([], "no agent chosen; add +agent=NAME. Known: "),
+    ([], "no agent chosen; add +agent=NAME. `python -m lab --help` lists all "),
     (["+agent="], "no agent is called ''"), (["+agent=null"], "+agent=null: expected the name of a choice"),
     (["+agent=dqn", "env=Cartpol"], "no env is called 'Cartpol'. Did you mean 'CartPole'?"),
     ([*DQN, "model=mpl"], "no model is called 'mpl'. Did you mean 'mlp'?"),
