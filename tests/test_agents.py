@@ -1,6 +1,8 @@
 """Every agent of every installed plugin through every check; and proof that the resume check can fail."""
 
 import functools
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,11 +52,12 @@ def short_fold(monkeypatch):
 
 
 @functools.cache
-def first_seen(folder):
+def first_seen():
     """Class -> the first agent that relies on it: it is mutated there alone."""
     seen = {}
-    for agent in AGENTS:
-        seen.update({kind: agent for kind in kinds(made(agent), folder) if kind not in seen})
+    with tempfile.TemporaryDirectory() as folder:
+        for agent in AGENTS:
+            seen.update({kind: agent for kind in kinds(made(agent), Path(folder)) if kind not in seen})
     return seen
 
 
@@ -64,7 +67,7 @@ def test_whatever_is_forgotten_is_noticed(agent, tmp_path, short_fold):
     worlds have no stacked pictures (tests/test_ring.py), and small sequences no error above the first priority of 1.
     What only noise is drawn from, and actions that are held, are forgotten in the next tests too.
     """
-    if own := [kind for kind, first in first_seen(tmp_path).items() if first == agent]:
+    if own := [kind for kind, first in first_seen().items() if first == agent]:
         assert set(survivors(made(agent), tmp_path, own)) <= SPARED
 
 

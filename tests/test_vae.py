@@ -1,6 +1,7 @@
 """Autoencoders on the runner: what they find, what they refuse, what can be sampled from them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -151,6 +152,8 @@ def test_resume_is_exact_with_batch_norm(model, tmp_path):
     resume_is_exact(maker("vae", *model, "agent.likelihood=bernoulli", "agent.binarize=draw"), tmp_path)
 
 
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("agent", ["conditional_vae", "vq_vae"])
 def test_compiled_it_learns_the_same(agent):
     """Nearly: sums are taken in another order."""
