@@ -66,7 +66,7 @@ CLASSIFIER = {
                "model.units": 256},
     # Gates that begin open keep the first step for hundreds of others (Tallec & Ollivier 2018, section 2).
     "first_symbol": {**CLASSES, "agent.max_grad_norm": 1.0, "budget.epochs": 30, "optimizer.lr": 1e-2,
-                     "model.units": 32, "model.forget_bias": 8.0, "model.update_bias": 5.0}}
+                     "model.units": 64, "model.forget_bias": 8.0, "model.update_bias": 5.0}}
 REGRESSOR = {"default": DEFAULT}
 SMALL = ("model=mlp", "agent.batch_size=16", "model.hidden=[16]", "agent.ema=0.9")
 
