@@ -147,7 +147,7 @@ class ConditionalGAN(GAN):
 
 
 DEFAULT: dict[str, Any] = {"budget.epochs": 100, "optimizer.lr": 2e-4, "optimizer.beta1": 0.5, "optimizer.beta2": 0.999}
-DIGITS: dict[str, Any] = {**DEFAULT, "budget.epochs": 400, "optimizer.lr": 5e-4}
+DIGITS: dict[str, Any] = {**DEFAULT, "budget.epochs": 200, "optimizer.lr": 5e-4}
 SMALL = ("model=gan_mlp", "model.hidden=[16]", "agent.batch_size=16", "agent.latent=4", "agent.ema=0.9")
 RIVALS = "two networks pull at each other: the loss of one batch need not fall"
 
