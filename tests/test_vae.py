@@ -324,3 +324,12 @@ def test_a_deviation_that_is_given_can_be_changed(lab, tmp_path):
     assert lab("+agent=vae", *SMALL, "agent.sigma=0.1", f"hydra.run.dir={run}")[0] == 0
     assert lab(f"resume={run}", "budget.epochs=2", "agent.sigma=0.5")[0] == 0
     assert json.loads((run / "run.json").read_text())["final"]["likelihood/sigma"] == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_collapsed_book_is_said_once(caplog):
+    learner = maker("vq_vae", "agent.codes=200")().experiment.learner
+    learner.net.book.use.fill_(1.0)
+    assert learner.logged(1)["codebook/perplexity"] == pytest.approx(200, rel=1e-4) and not caplog.records
+    learner.net.book.use[1:] = 1e-9
+    assert [learner.logged(count)["codebook/perplexity"] < 1.01 for count in (2, 3)] == [True, True]
+    assert caplog.text.count("the codebook has collapsed: of 200 vectors") == 1

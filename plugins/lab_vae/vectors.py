@@ -1,5 +1,7 @@
 """An autoencoder whose code is a grid of vectors out of a book (van den Oord et al. 2017). B examples, P places."""
 
+import logging
+
 from torch import Tensor
 
 from lab.contract import Batch, Metrics
@@ -9,6 +11,8 @@ from .learners import Draws, Reconstructor
 from .network import Quantized
 from .plugin import VQVAE
 
+LOG = logging.getLogger("lab")
+COLLAPSED = 0.02                  # share of the vectors: with fewer in use the book is as good as empty
 
 class Vectors(Reconstructor):
     """Steps down -log p(x | code) and the distance to the nearest vectors, which follow (equation 3 and appendix A.1).
@@ -18,6 +22,7 @@ class Vectors(Reconstructor):
 
     net: Quantized
     cfg: VQVAE
+    warned = False
 
     def update(self, batch: Batch) -> Metrics:
         found = dict(super().update(batch))
@@ -26,7 +31,13 @@ class Vectors(Reconstructor):
         return found
 
     def logged(self, count: int) -> dict[str, float]:
-        return {**super().logged(count), "codebook/perplexity": float(perplexity(self.net.book.use))}
+        alike = float(perplexity(self.net.book.use))
+        if alike < max(COLLAPSED * len(self.net.book.use), 1.5) and not self.warned:
+            self.warned = True
+            LOG.warning("the codebook has collapsed: of %s vectors as many are in use as if there were %.1f "
+                        "(codebook/perplexity); a larger agent.revive or a smaller agent.decay spreads them",
+                        f"{len(self.net.book.use):,}", alike)
+        return {**super().logged(count), "codebook/perplexity": alike}
 
     def loss(self, x: Tensor, label: Tensor | None, draws: Draws, weight: Tensor) -> tuple[Tensor, Metrics]:
         """Besides, the code as it was before [B, P, width], and what was chosen for it [B, P]."""
