@@ -13,7 +13,8 @@ from ..contract import Sample
 from ..figures import shown, tiles
 from ..generated import balance, duplicates, fidelity, frechet
 from .loaded import Data
-from .ruler import Looks, Ruler, bright, ruler, seen
+from .prepare import bright
+from .ruler import Looks, Ruler, ruler, seen
 
 MOST, LEARNED = 5_000, 100_000    # examples that are compared; that a nearest one is looked for among
 AT_ONCE = 500                     # examples that are looked at together

@@ -18,6 +18,11 @@ from .dataset import About, Column
 Batches = Callable[[], Iterator[Batch]]       # the training split, once through
 
 
+def bright(x: Tensor) -> Tensor:
+    """Pixels from 0 to 1."""
+    return x if x.is_floating_point() else x / 255
+
+
 class Picture(nn.Module):
     """[B, C, H, W], uint8 or 0 to 1, to floats: (x - shift) / scale per channel."""
 

@@ -20,6 +20,7 @@ from .. import signals
 from ..cache import folder
 from ..state import frozen_rng, seed_globals
 from .loaded import Data
+from .prepare import bright
 
 LOG = logging.getLogger("lab")
 VERSION = 1                       # of all that follows: another one has other features
@@ -100,11 +101,6 @@ def keep(made: Ruler, file: Path) -> None:
         part.replace(file)
     except OSError as error:
         LOG.warning("%s cannot be written: %s", file, error)
-
-
-def bright(x: Tensor) -> Tensor:
-    """Pixels from 0 to 1."""
-    return x if x.is_floating_point() else x / 255
 
 
 def seen(made: Ruler, batches: Iterable[Tensor]) -> Looks:

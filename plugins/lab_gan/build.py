@@ -2,7 +2,6 @@
 
 import copy
 import logging
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -15,8 +14,8 @@ from lab.data.clusters import Clusters
 from lab.data.gallery import Gallery, Wall
 from lab.data.loaded import Data
 from lab.data.network import enough_examples
-from lab.data.prepare import Front, back
-from lab.data.ruler import bright
+from lab.data.prepare import Front, back, bright
+from lab.data.shuffled import Shuffled
 from lab.errors import UsageError
 from lab.layers import Row, rows, summary
 from lab.nn import Rivals
@@ -71,7 +70,7 @@ def experiment(cfg: GAN, world: World, classes: int) -> Experiment:
     learner = Adversaries(generator, critic, optimizers, partial(target, picture, front), cfg, world.compute)
     stream = data.stream(cfg.batch_size * cfg.critic_steps)
     enough_examples(nn.ModuleList([generator, critic]), stream)
-    return judged(learner, world, Experiment(learner, stream))
+    return judged(learner, world, stream)
 
 
 def target(picture: bool, front: Front, x: Tensor) -> Tensor:
@@ -79,7 +78,7 @@ def target(picture: bool, front: Front, x: Tensor) -> Tensor:
     return 2 * bright(x) - 1 if picture else front(x)
 
 
-def judged(learner: Adversaries, world: World, made: Experiment) -> Experiment:
+def judged(learner: Adversaries, world: World, stream: Shuffled) -> Experiment:
     """With evaluations while it trains, and on the test split at the end."""
     data, generator = world.data, learner.generator
     sample = FromCodes(partial(decoded, learner), generator.latent, generator.classes)
@@ -94,9 +93,8 @@ def judged(learner: Adversaries, world: World, made: Experiment) -> Experiment:
     if data.about.kind == "picture":
         during["wall"] = Wall(sample, world.compute)
     found = layers(learner, data)
-    return replace(made, evaluators=during, closing=closing, sample=sample,
-                   summary=summary(nn.ModuleList([generator, learner.critic]), found),
-                   operations=sum(row[-1] for row in found) * learner.cfg.batch_size)
+    return Experiment(learner, stream, during, closing, summary(nn.ModuleList([generator, learner.critic]), found),
+                      sample=sample, operations=sum(row[-1] for row in found) * stream.size)
 
 
 def decoded(learner: Adversaries, codes: Tensor, label: Tensor | None) -> Tensor:

@@ -165,8 +165,9 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
     closing: dict[str, Evaluator] = {last: final}
     if data.about.kind == "picture":
         closing["album"] = Album(final)
-    sample = FromCodes(learner.example, learner.net.latent, learner.net.classes) if isinstance(learner, Variational
-                                                                                              ) else None
+    sample = None
+    if isinstance(learner, Variational):
+        sample = FromCodes(learner.example, learner.net.latent, learner.net.classes)
     if sample and data.about.kind == "picture":
         closing["wall"] = Wall(sample, world.compute, f"{last}/")
     if sample and Gallery.fits(data, last):

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from lab.compute import Compute
 from lab.contract import Batch, Learner, Metrics
+from lab.data.prepare import bright
 
 from .network import Coded, Quantized
 from .plugin import DenoisingAutoencoder, Reconstructing
@@ -20,10 +21,6 @@ class Draws(NamedTuple):
 
     pixels: Tensor | None = None  # from 0 to 1, for black and white [B, *shape]
     noise: Tensor | None = None   # for a code [B, Z], or what hides a part of the example [B, *shape]
-
-    def at(self, start: int, end: int) -> "Draws":
-        """Those of the examples from `start` to before `end`."""
-        return Draws(*[None if each is None else each[start:end] for each in self])
 
 
 @dataclass(frozen=True)
@@ -43,10 +40,9 @@ class Target:
         """[B, *shape], of the same shape."""
         if self.kind != "picture":
             return self.front(x)
-        bright = x if x.is_floating_point() else x / 255
         if self.binarize == "none":
-            return bright
-        return (bright > (0.5 if pixels is None else pixels)).float()
+            return bright(x)
+        return (bright(x) > (0.5 if pixels is None else pixels)).float()
 
     def seen(self, target: Tensor) -> Tensor:
         """A target as an encoder sees it."""

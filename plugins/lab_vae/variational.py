@@ -63,7 +63,7 @@ class Variational(Reconstructor):
 
     @torch.no_grad()
     def log_weights(self, target: Tensor, label: Tensor | None, samples: int, rng: torch.Generator) -> Tensor:
-        """log p(x | z) p(z) / q(z | x) for `samples` codes z of each target: [B, S]; in single precision."""
+        """log p(x | z) p(z) / q(z | x) for `samples` codes z of each target: [B, S]; decoded in single precision."""
         mean, log_var = (each[:, None] for each in self.posterior(target, label))           # [B, 1, Z]
         noise = torch.randn(len(target), samples, self.net.latent, generator=rng, device=target.device)
         z = mean + (0.5 * log_var).exp() * noise                                            # [B, S, Z]
