@@ -54,6 +54,7 @@ class Model(Entry):
     Role "autoencoder" has an encoder and a decoder, which says P numbers of each in an example: build(config, shape, P)
     -> lab.nn.Coder.
     Role "rivals" has a generator and a critic: build(config, inputs, shape) -> lab.nn.Rivals.
+    Role "denoiser" maps examples with noise to others of their shape: build(config, shape) -> lab.nn.Denoiser.
     """
 
     group: ClassVar[str] = "model"

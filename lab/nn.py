@@ -41,6 +41,18 @@ class Rivals(nn.Module):
         self.generator, self.critic, self.width = generator, critic, width
 
 
+class Denoiser(nn.Module):
+    """What a model of role "denoiser" is.
+
+    body: (noisy examples [B, *shape], what is told of them [B, width]) -> [B, *shape]. What is told, such as how noisy
+    they are, belongs to the agent.
+    """
+
+    def __init__(self, body: nn.Module, width: int):
+        super().__init__()
+        self.body, self.width = body, width
+
+
 class OneHot(nn.Module):
     """Integers as indicator vectors: [B] or [B, k] -> [B, sum of `sizes`]."""
 

@@ -10,6 +10,8 @@ import torch
 
 from lab.best import Best
 from lab.data.clusters import by_class
+from lab.data.prepare import Picture
+from lab.data.scaled import Scaled
 from lab.testing import maker
 from lab_gan.networks import Critic, Generator
 from lab_gan.plugin import RivalsConv, RivalsMLP, RivalsResidual
@@ -47,7 +49,7 @@ def test_a_spectral_norm_bounds_the_slope():
 def test_a_label_changes_what_is_made_and_what_seems_real():
     torch.manual_seed(0)
     made = dense(RivalsMLP(hidden=[8], norm="none"), 3 + 2, (1, 4, 4))
-    generator, critic = Generator(made, 3, 2, None), Critic(made, 2, "none")
+    generator, critic = Generator(made, 3, 2, Scaled(Picture(1), "picture")), Critic(made, 2, "none")
     z = torch.randn(1, 3)
     zero, one = (torch.tensor([k]) for k in range(2))
     x = generator(z, zero)
@@ -150,12 +152,12 @@ def test_mixtures(name, modes, far):
 
 @pytest.mark.parametrize("words, message", [
     ("+agent=conditional_gan data=diabetes", "is told the class of an example, and data=diabetes has none"),
-    ("+agent=gan data=iris model=gan_conv", "model=gan_conv makes pictures"),
+    ("+agent=gan data=iris model=gan_conv", "model=gan_conv is for pictures"),
     ("+agent=gan data=iris agent.augment=[shift]", "changes pictures, and an example of this data is a table"),
     ("+agent=gan agent.augment=[flip]", "agent.augment=flip is not known"),
     ("+agent=gan agent.latent=0", "agent.latent is 0; expected a number from 1"),
     ("+agent=gan model=mlp", "needs a model of role 'rivals', came mlp; add model=NAME, one of: gan_conv"),
-    ("+agent=gan model=gan_conv model.channels=[4,4,4,4]", "halves a picture of 8 x 8 more often than it can be"),
+    ("+agent=gan model=gan_conv model.channels=[4,4,4,4]", "one of 8 x 8 can be halved 3; use fewer of model.channels"),
     ("+agent=gan data.augment.mixup=0.2", "data.augment.mixup mixes targets, and gan learns the examples"),
     ("+agent=gan agent.loss=hinged", "agent.loss=hinged is not known. Did you mean 'hinge'"),
     ("+agent=gan agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example")])

@@ -254,14 +254,14 @@ def test_a_grid_by_hand():
 
 @pytest.mark.parametrize("words, message", [
     ("+agent=conditional_vae data=diabetes", "is told the class of an example, and data=diabetes has none"),
-    ("+agent=vae data=iris model=vae_conv", "model=vae_conv sees pictures"),
+    ("+agent=vae data=iris model=vae_conv", "model=vae_conv is for pictures"),
     ("+agent=vae data=iris model=vae_mlp agent.likelihood=bernoulli", "takes numbers from 0 to 1, and those of"),
     ("+agent=vae data=iris model=vae_mlp agent.likelihood=discretized", "is for the levels of pixels"),
     ("+agent=vae data=iris model=vae_mlp agent.binarize=draw", "agent.binarize=draw is for pictures"),
     ("+agent=denoising_autoencoder data=iris model=vae_mlp agent.noise=salt", "makes pixels black or white"),
     ("+agent=vae agent.latent=0", "agent.latent is 0; expected a number from 1"),
     ("+agent=vae model=mlp", "needs a model of role 'autoencoder', came mlp; add model=NAME, one of: vae_conv"),
-    ("+agent=vae model.channels=[4,4,4,4]", "halves a picture of 8 x 8 more often than it can be; use at most 3"),
+    ("+agent=vae model.channels=[4,4,4,4]", "model=vae_conv halves a picture 4 times, and one of 8 x 8"),
     ("+agent=vae data.augment.mixup=0.2", "data.augment.mixup mixes targets, and vae learns the examples"),
     ("+agent=vae agent.sigma=0.1 agent.likelihood=bernoulli", "agent.sigma=0.1 is for agent.likelihood=gaussian"),
     ("+agent=vae agent.binarize=draw agent.likelihood=gaussian", "agent.binarize=draw is for agent.likelihood=bern"),

@@ -24,17 +24,17 @@ NAMES = ("frechet", "frechet_real", "precision", "recall", "density", "coverage"
 
 
 class Wall:
-    """An evaluator: a hundred new pictures; where it is told the class, a column for each."""
+    """An evaluator: a hundred new pictures, or fewer rows of them; where it is told the class, a column for each."""
 
-    def __init__(self, sample: Sample, compute: Compute, prefix: str = ""):
-        self.sample, self.compute, self.prefix = sample, compute, prefix
+    def __init__(self, sample: Sample, compute: Compute, prefix: str = "", rows: int = SIDE):
+        self.sample, self.compute, self.prefix, self.rows = sample, compute, prefix, rows
 
     def __call__(self) -> Mapping[str, Any]:
         told = getattr(self.sample, "classes", 0)
         columns = min(told or SIDE, WIDEST)
-        label = torch.arange(SIDE * columns, device=self.compute.device) % columns if told else None
-        return {f"{self.prefix}samples": tiles(shown(self.sample(SIDE * columns, self.compute.rng("samples"), label)),
-                                               columns)}
+        n = self.rows * columns
+        label = torch.arange(n, device=self.compute.device) % columns if told else None
+        return {f"{self.prefix}samples": tiles(shown(self.sample(n, self.compute.rng("samples"), label)), columns)}
 
     def names(self) -> list[str]:
         """It has pictures alone."""

@@ -10,6 +10,7 @@ from ..errors import UsageError
 from ..layers import Row, rows
 from ..world import World
 from .dataset import About
+from .loaded import Data
 from .shuffled import Shuffled
 
 
@@ -58,6 +59,14 @@ def enough_examples(net: nn.Module, stream: Shuffled) -> None:
     if stream.size == 1 and any(isinstance(part, _BatchNorm) for part in net.modules()):
         raise UsageError("agent.batch_size=1 leaves model.norm=batch one example, which has no variance; use "
                          "model.norm=none, or more examples in a batch")
+
+
+def whole_examples(agent: str, data: Data) -> None:
+    """Raises UsageError for data that an agent which learns the examples themselves cannot have."""
+    if data.about.ragged:
+        raise UsageError(f"{agent} learns examples of one size, and these sequences are of several lengths")
+    if data.cfg.augment.mixup:
+        raise UsageError(f"data.augment.mixup mixes targets, and {agent} learns the examples themselves")
 
 
 def layers(net: Network, about: About) -> list[Row]:

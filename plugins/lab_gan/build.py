@@ -13,8 +13,8 @@ from lab.contract import Evaluator, Experiment
 from lab.data.clusters import Clusters
 from lab.data.gallery import Gallery, Wall
 from lab.data.loaded import Data
-from lab.data.network import enough_examples
-from lab.data.prepare import Front, back, bright
+from lab.data.network import enough_examples, whole_examples
+from lab.data.scaled import Scaled
 from lab.data.shuffled import Shuffled
 from lab.errors import UsageError
 from lab.layers import Row, rows, summary
@@ -46,36 +46,27 @@ def conditional_gan(cfg: GAN, world: World) -> Experiment:
 def experiment(cfg: GAN, world: World, classes: int) -> Experiment:
     """Raises UsageError where data and model do not fit together."""
     data, about = world.data, world.data.about
-    picture = about.kind == "picture"
-    if about.ragged:
-        raise UsageError(f"{cfg.name} makes examples of one size, and these sequences are of several lengths")
-    if data.cfg.augment.mixup:
-        raise UsageError(f"data.augment.mixup mixes targets, and {cfg.name} learns the examples themselves")
-    if cfg.augment and not picture:
+    whole_examples(cfg.name, data)
+    if cfg.augment and about.kind != "picture":
         raise UsageError(f"agent.augment={list(cfg.augment)} changes pictures, and an example of this data is a "
                          f"{about.kind}")
     front, shape = data.front
-    front = copy.deepcopy(front).to(world.compute.device)
+    scaled = Scaled(copy.deepcopy(front), about.kind).to(world.compute.device)
     rivals = world.model(cfg.latent + classes, shape, role="rivals")
     if not isinstance(rivals, Rivals):
         raise UsageError(f"the build of model={world.cfg.model.name} returned {type(rivals).__name__}, no "
                          "lab.nn.Rivals")
-    generator = Generator(rivals, cfg.latent, classes, None if picture else front).to(world.compute.device)
+    generator = Generator(rivals, cfg.latent, classes, scaled).to(world.compute.device)
     critic = Critic(rivals, classes, getattr(world.cfg.model, "critic_norm", "none")).to(world.compute.device)
     if cfg.penalty != "none" and any(isinstance(part, _BatchNorm) for part in critic.modules()):
         LOG.warning("agent.penalty=%s looks at the critic's gradient at single examples, which batch statistics mix: "
                     "use model.critic_norm=layer, spectral or none", cfg.penalty)
     optimizers = (world.optimizer(generator.parameters()),
                   world.optimizer(critic.parameters(), cfg.critic_rate, cfg.critic_steps))
-    learner = Adversaries(generator, critic, optimizers, partial(target, picture, front), cfg, world.compute)
+    learner = Adversaries(generator, critic, optimizers, scaled, cfg, world.compute)
     stream = data.stream(cfg.batch_size * cfg.critic_steps)
     enough_examples(nn.ModuleList([generator, critic]), stream)
     return judged(learner, world, stream)
-
-
-def target(picture: bool, front: Front, x: Tensor) -> Tensor:
-    """Examples as the critic sees them: pixels from -1 to 1, what is not a picture on its scale."""
-    return 2 * bright(x) - 1 if picture else front(x)
 
 
 def judged(learner: Adversaries, world: World, stream: Shuffled) -> Experiment:
@@ -101,8 +92,8 @@ def decoded(learner: Adversaries, codes: Tensor, label: Tensor | None) -> Tensor
     """Codes [n, Z] to examples as the data has them."""
     made = learner.judged
     with learner.compute.autocast():
-        found = made(codes, label).float()
-    return (found + 1) / 2 if made.front is None else back(made.front, found)
+        found = made(codes, label)
+    return made.scaled.back(found.float())
 
 
 def layers(learner: Adversaries, data: Data) -> list[Row]:

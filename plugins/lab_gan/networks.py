@@ -3,6 +3,7 @@
 from torch import Tensor, cat, nn, tanh
 from torch.nn.functional import one_hot
 
+from lab.data.scaled import Scaled
 from lab.nn import Rivals
 
 from .rivals import bounded
@@ -11,16 +12,16 @@ from .rivals import bounded
 class Generator(nn.Module):
     """Codes [B, Z], and labels [B] where there are K classes -> examples [B, *shape]; pictures from -1 to 1."""
 
-    def __init__(self, rivals: Rivals, latent: int, classes: int, front: nn.Module | None):
+    def __init__(self, rivals: Rivals, latent: int, classes: int, scaled: Scaled):
         super().__init__()
         self.body, self.latent, self.classes = rivals.generator, latent, classes
-        self.front = front            # of what is not a picture, to undo it
+        self.scaled = scaled
 
     def forward(self, z: Tensor, label: Tensor | None) -> Tensor:
         if label is not None:
             z = cat([z, one_hot(label, self.classes).to(z.dtype)], -1)
         out: Tensor = self.body(z)
-        return tanh(out) if self.front is None else out
+        return tanh(out) if self.scaled.front is None else out
 
 
 class Critic(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lab.errors import UsageError
+from lab.halving import halves
 from lab.nn import Rivals
 
 from .plugin import RivalsConv, RivalsMLP, RivalsResidual
@@ -34,23 +34,8 @@ def bounded(norm: str, layer: nn.Module) -> nn.Module:
     return spectral_norm(layer) if norm == "spectral" else layer
 
 
-def halves(cfg: RivalsConv, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Height and width after each halving, the whole first. Raises UsageError for what is no picture or too small."""
-    if len(shape) != 3:
-        raise UsageError(f"model={cfg.name} makes pictures, [channels, height, width]; these examples have the shape "
-                         f"{list(shape)}: use model=gan_mlp")
-    sides: list[tuple[int, ...]] = [shape[1:]]
-    for _ in cfg.channels:
-        sides.append(tuple(-(-side // 2) for side in sides[-1]))
-    if min(sides[-2]) < 2:
-        most = math.ceil(math.log2(min(shape[1:])))
-        raise UsageError(f"model.channels={list(cfg.channels)} halves a picture of {shape[1]} x {shape[2]} more often "
-                         f"than it can be; use {f'at most {most} of them' if most else 'model=gan_mlp'}")
-    return sides
-
-
 def convolutional(cfg: RivalsConv, inputs: int, shape: tuple[int, ...]) -> Rivals:
-    sides, first = halves(cfg, shape), cfg.channels[0]
+    sides, first = halves(cfg.name, len(cfg.channels), shape, "gan_mlp"), cfg.channels[0]
     generator = begun(cfg, inputs, first, sides[-1])
     for (wide, narrow), size in zip(pairwise([first, *cfg.channels]), sides[-2::-1], strict=True):
         generator += [nn.Upsample(tuple(size)), nn.Conv2d(wide, narrow, 3, padding=1), *normed(cfg.norm, narrow),
@@ -96,7 +81,7 @@ class Block(nn.Module):
 
 
 def residual(cfg: RivalsResidual, inputs: int, shape: tuple[int, ...]) -> Rivals:
-    sides, first = halves(cfg, shape), cfg.channels[0]
+    sides, first = halves(cfg.name, len(cfg.channels), shape, "gan_mlp"), cfg.channels[0]
     generator = begun(cfg, inputs, first, sides[-1])[:2]
     for (wide, narrow), size in zip(pairwise([first, *cfg.channels]), sides[-2::-1], strict=True):
         grown = nn.Upsample(tuple(size))

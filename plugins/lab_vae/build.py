@@ -11,7 +11,7 @@ from lab.contract import Evaluator, Experiment
 from lab.data.clusters import Clusters
 from lab.data.gallery import Gallery, Wall
 from lab.data.loaded import Data
-from lab.data.network import enough_examples
+from lab.data.network import enough_examples, whole_examples
 from lab.data.prepare import Front, moments
 from lab.errors import UsageError
 from lab.layers import Row, rows, summary
@@ -71,10 +71,7 @@ def coding(cfg: Reconstructing, heads: int, classes: int = 0) -> Coding:
 def made(cfg: Reconstructing, world: World, kind: type[Reconstructor], coding: Coding) -> Reconstructor:
     """Raises UsageError where data, likelihood and model do not fit together."""
     data, about = world.data, world.data.about
-    if about.ragged:
-        raise UsageError(f"{cfg.name} sees examples of one size, and these sequences are of several lengths")
-    if data.cfg.augment.mixup:
-        raise UsageError(f"data.augment.mixup mixes targets, and {cfg.name} learns the examples themselves")
+    whole_examples(cfg.name, data)
     if cfg.binarize != "none" and about.kind != "picture":
         raise UsageError(f"agent.binarize={cfg.binarize} is for pictures, and an example of this data is a "
                          f"{about.kind}")

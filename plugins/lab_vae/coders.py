@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from lab.errors import UsageError
+from lab.halving import halves
 from lab.nn import Coder
 
 from .plugin import CoderConv, CoderMLP
@@ -34,16 +34,7 @@ def layer(cfg: CoderMLP, wide: int, narrow: int) -> list[nn.Module]:
 
 def convolutional(cfg: CoderConv, shape: tuple[int, ...], said: int) -> Coder:
     """Raises UsageError for what is no picture, and for one that is halved away."""
-    if len(shape) != 3:
-        raise UsageError(f"model={cfg.name} sees pictures, [channels, height, width]; these inputs have the shape "
-                         f"{list(shape)}: use model=vae_mlp")
-    sides: list[tuple[int, ...]] = [shape[1:]]
-    for _ in cfg.channels:
-        sides.append(tuple(-(-side // 2) for side in sides[-1]))
-    if min(sides[-2]) < 2:
-        most = math.ceil(math.log2(min(shape[1:])))
-        raise UsageError(f"model.channels={list(cfg.channels)} halves a picture of {shape[1]} x {shape[2]} more often "
-                         f"than it can be; use {f'at most {most} of them' if most else 'model=vae_mlp'}")
+    sides = halves(cfg.name, len(cfg.channels), shape, "vae_mlp")
     widths = [shape[0], *cfg.channels]
     down = [part for wide, narrow in pairwise(widths) for part in halved(cfg, wide, narrow)]
     up = [part for (wide, narrow), size in zip(pairwise([*widths[:0:-1], widths[1]]), sides[-2::-1], strict=True)
