@@ -20,8 +20,8 @@ Batch = Mapping[str, Tensor]      # a common leading axis on every tensor, alrea
 Metrics = Mapping[str, Tensor]    # "group/name" -> 0-d tensor, still on the device: only the runner reads it
 Evaluator = Callable[[], Mapping[str, Any]]
 # ^ {"return/mean": 500.0}; the runner puts eval/ before each name. A number is a metric; a uint8 array [H, W, 3] is a
-#   picture and [T, H, W, 3] a film; a tensor is shown as the histogram of its values; lab.media has Table, for CSV, and
-#   Counts, for a curve of precision over recall. All but numbers are kept under media/.
+#   picture and [T, H, W, 3] a film; a tensor is shown as the histogram of its values; lab.media has Table, for CSV,
+#   Counts, for a curve of precision over recall, and Codes, for the projector. All but numbers are kept under media/.
 Act = Callable[[Tensor, int], Tensor]             # (obs [N, ...], count so far) -> action [N, ...], with exploration
 Predict = Callable[..., Tensor]                   # (x [B, ...], length [B] or None) -> logits or numbers [B, K]
 Sample = Callable[..., Tensor]                    # (n, rng, label [n] or None) -> n new examples, as the data has them

@@ -36,6 +36,14 @@ class Counts(NamedTuple):
     false_negatives: list[int]
 
 
+class Codes(NamedTuple):
+    """Points for TensorBoard's projector, each with a label and a picture where there are any."""
+
+    points: NDArray[Any]                          # [N, Z]
+    labels: Sequence[str] = ()                    # [N]
+    pictures: NDArray[np.uint8] | None = None     # [N, H, W] or [N, H, W, 3]
+
+
 FPS = 30                          # of films
 FASTEST = 50                      # frames per second: browsers show a GIF frame of under 20 ms for 100 ms
 
@@ -151,10 +159,21 @@ def histogram(values: ArrayLike, bins: int = 64) -> bytes:
     return json.dumps({"counts": counts.tolist(), "edges": edges.tolist(), **moments}).encode()
 
 
+def packed(codes: Codes) -> bytes:
+    """As the arrays of `Codes`, pictures in colour."""
+    pictures = np.zeros((0, 1, 1, 3), np.uint8) if codes.pictures is None else codes.pictures
+    colours = pictures if pictures.ndim == 4 else np.repeat(pictures[..., None], 3, -1)     # [N, H, W, 3]
+    file = io.BytesIO()
+    np.savez_compressed(file, points=codes.points, labels=np.array(codes.labels, str), pictures=colours)
+    return file.getvalue()
+
+
 def encoded(value: Any) -> tuple[str, bytes]:
-    """The kind of file, and what stands in it: a picture [H, W, 3], a film [T, H, W, 3], a table, text, counts, or a
-    tensor, whose histogram it is.
+    """The kind of file, and what stands in it: a picture [H, W, 3], a film [T, H, W, 3], codes, a table, text, counts,
+    or a tensor, whose histogram it is.
     """
+    if isinstance(value, Codes):
+        return ".npz", packed(value)
     if isinstance(value, Table):
         return ".csv", value.encode()
     if isinstance(value, Text):

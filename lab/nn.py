@@ -17,6 +17,14 @@ ACTIVATIONS: dict[type, Activation] = {
     nn.Identity: lambda x: None, nn.ReLU: lambda x: np.maximum(x, ZERO, out=x), nn.Tanh: lambda x: np.tanh(x, out=x)}
 
 
+def dense(wide: int, narrow: int, activation: type[nn.Module], normed: bool = False) -> list[nn.Module]:
+    """A fully connected layer and its activation, [B, wide] -> [B, narrow]; a GLU is given twice as many, of which the
+    second half gates the first (Dauphin et al. 2017). `normed`: with batch norm between them.
+    """
+    width = 2 * narrow if activation is nn.GLU else narrow
+    return [nn.Linear(wide, width, bias=not normed), *([nn.BatchNorm1d(width)] if normed else []), activation()]
+
+
 class Coder(nn.Module):
     """What a model of role "autoencoder" is.
 

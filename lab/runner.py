@@ -20,12 +20,12 @@ from .budget import Budget, Periods, after
 from .compute import Compute
 from .contract import Evaluator, Experiment
 from .errors import DataError, Diverged, EnvError
-from .media import Counts, Table, Text
+from .media import Codes, Counts, Table, Text
 from .meter import Meter, number
 from .modules import evaluating
 from .state import frozen_rng, rng_state, set_rng_state
 
-SHOWN = (np.ndarray, torch.Tensor, Table, Text, Counts)         # and not written as a number
+SHOWN = (np.ndarray, torch.Tensor, Table, Text, Counts, Codes)  # and not written as a number
 
 
 class Record(Protocol):

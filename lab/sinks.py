@@ -17,7 +17,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from . import media, summaries
+from . import media, projector, summaries
 from .folder import read_run, records
 from .run_folder import RunFolder
 from .saved_config import read_config
@@ -45,7 +45,9 @@ class Sink:
         """Values at `count`, the x axis; `wall_time` in seconds since 1970. A value may be nan or inf."""
 
     def media(self, count: int, name: str, path: Path) -> None:
-        """A file: .png and .gif are images, .md is Markdown, .json a histogram as `lab.media.histogram` makes it."""
+        """A file: .png and .gif are images, .md is Markdown, .json a histogram as `lab.media.histogram` makes it,
+        .csv a table, .pr the JSON of `lab.media.Counts`, .npz the arrays of `lab.media.Codes`.
+        """
 
     def close(self, status: str) -> None:
         """The end of this sitting, with the status of run.json: "finished", "failed" or another word."""
@@ -129,6 +131,8 @@ class TensorBoard(Sink):
 
     def media(self, count: int, name: str, path: Path) -> None:
         """Raises KeyError for a kind of file that TensorBoard does not show."""
+        if path.suffix == ".npz":
+            return projector.show(path, name)
         self.file.add(count, summaries.MEDIA[path.suffix](name, path.read_bytes()), wall_time=path.stat().st_mtime)
 
     def close(self, status: str) -> None:

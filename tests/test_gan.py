@@ -119,7 +119,7 @@ def test_batch_statistics_under_a_penalty_are_warned_of(caplog):
 def test_rows_of_classes_by_hand():
     """Centres 0 and 10, deviations 1: three good rows, two of the first class, one too far from both."""
     made = torch.tensor([[0.0, 0.0], [1.0, 1.0], [10.0, 0.0], [5.0, 0.0]])
-    found = by_class(made, torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.ones(2), 2)
+    found = by_class(made, torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.ones(2))
     kl = 2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3)
     assert found == {"good": 0.75, "classes": 2.0, "class_kl": pytest.approx(kl)}
 

@@ -5,6 +5,7 @@ import torch
 
 from lab.data import ruler as rulers
 from lab.data.gallery import Gallery
+from lab.data.lessons import Lessons
 from lab.data.ruler import Ruler, ruler, seen
 from lab.testing import maker
 
@@ -56,6 +57,21 @@ def test_who_is_told_a_class_is_asked_whether_it_is_that(data, train):
         return sample
 
     assert judged(data, of(0))["agreement"] > 0.97 and judged(data, of(1))["agreement"] < 0.03
+
+
+@pytest.mark.parametrize("shift, least, most", [(0, 0.9, 1), (1, 0, 0.05)])
+def test_who_learns_from_what_is_made_knows_as_much_as_that_shows(data, train, shift, least, most, monkeypatch):
+    """Real examples of the right class, and of the next one."""
+    monkeypatch.setattr(rulers, "LEAST", 10_000)
+
+    def sample(n, rng, label):
+        rows = [(train["y"] == (wanted + shift) % 10).nonzero()[:, 0] for wanted in range(10)]
+        return torch.stack([train["x"][rows[wanted][i % len(rows[wanted])]] for i, wanted in enumerate(label.tolist())])
+
+    sample.classes = 10
+    found = Lessons(sample, data, "test", "test/")()
+    assert least <= found["test/made/accuracy"] <= most and found["test/made/accuracy_real"] > 0.97
+    assert Lessons.fits(sample, data) and not Lessons.fits(lambda n, rng, label: None, data)
 
 
 def test_it_is_trained_once_and_kept(data, monkeypatch, tmp_path):

@@ -15,14 +15,16 @@ from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.data.prepare import Columns, Picture, back
 from lab.figures import shown, tiles
+from lab.nn import dense
 from lab.testing import maker
 from lab.testing.checks import resume_is_exact
 from lab_vae import judges
 from lab_vae.bounds import importance_bound
+from lab_vae.coders import dense as coder
 from lab_vae.learners import Denoiser, Draws, Target
 from lab_vae.likelihoods import Gaussian
 from lab_vae.network import Coded
-from lab_vae.plugin import VAE, DenoisingAutoencoder
+from lab_vae.plugin import VAE, CoderMLP, DenoisingAutoencoder
 from lab_vae.variational import Variational
 
 SMALL = ("model=vae_mlp", "model.hidden=[16]", "agent.latent=3", "budget.epochs=1", "agent.batch_size=100")
@@ -185,6 +187,17 @@ def test_every_model_learns(model):
     assert np.mean(losses[-10:]) < np.mean(losses[:5]) - 20
 
 
+def test_half_of_a_layer_gates_the_other_half():
+    """1 x 4 and 1 x 0 of a half: 4 sigmoid(0) = 2."""
+    linear, gate = dense(1, 1, nn.GLU)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([[4.0], [0.0]]))
+        linear.bias.zero_()
+    assert gate(linear(torch.ones(1, 1))).tolist() == [[2.0]]
+    found = coder(CoderMLP(hidden=[6, 5], activation="glu", norm="batch"), (2, 3), 1)
+    assert found.decode(found.encode(torch.randn(4, 2, 3))).shape == (4, 1, 2, 3)
+
+
 @pytest.mark.parametrize("shape, channels", [((1, 7, 5), [3, 4]), ((3, 9, 9), [2, 2, 2, 2]), ((1, 28, 28), [2, 2])])
 def test_pictures_of_any_size_come_back(shape, channels):
     from lab_vae.coders import convolutional
@@ -205,7 +218,7 @@ def test_what_a_run_finds_and_what_is_sampled_from_it(lab, tmp_path):
     assert final["eval/test/iwae/nats"] < final["eval/test/elbo/nats"]
     assert final["eval/test/iwae/bits_per_dim"] == pytest.approx(final["eval/test/iwae/nats"] / (64 * np.log(2)))
     media = {path.parent.name for path in (run / "media/eval/test").rglob("*.*")}
-    assert media == {"samples", "reconstructions", "interpolation", "traversals", "nearest"}
+    assert media == {"samples", "reconstructions", "interpolation", "traversals", "nearest", "codes"}
     assert {"frechet", "precision", "class_kl", "agreement"} <= {name.rpartition("made/")[2] for name in final}
     for out in ("a.npz", "b.npz", "c.npz", "grid.png", "walk.gif"):
         more = ["--seed", "1"] if out == "c.npz" else ["--class", "3"] if out == "grid.png" else []
@@ -298,7 +311,7 @@ def test_a_book_is_used_and_told(lab, tmp_path):
     assert 1 < final["eval/test/codebook/perplexity"] <= final["eval/test/codebook/used"] <= 128
     assert 1 < final["codebook/perplexity"] <= 128
     media = {path.parent.name for path in (run / "media/eval/test").rglob("*.*")}
-    assert media == {"reconstructions", "interpolation"}
+    assert media == {"reconstructions", "interpolation", "codes"}
     code, _, error = lab("sample", run)
     assert code == 2 and "vq_vae has nothing to sample with" in error
 

@@ -39,22 +39,23 @@ class Clusters:
         real, made = front(x).float(), front(new).float()                                   # [N, G] each
         found: dict[str, Any] = {"frechet": frechet(real, made), **fidelity(real, made)}
         if self.data.about.classes:
-            found |= by_class(made, *self.centres(), len(self.data.about.classes))
+            found |= by_class(made, *self.centres())
         if x.shape[1] == 2:
             found["rows"] = points([("real", x.cpu().numpy()), ("made", new.cpu().numpy())])
         return {f"{self.prefix}made/{name}": value for name, value in found.items()}
 
     def centres(self) -> tuple[Tensor, Tensor]:
-        """Of each class in the training split: its mean [K, G], and its deviation, the same for all numbers, [K]."""
+        """Of each class that is in the training split: its mean [K, G], and its deviation in all numbers alike, [K]."""
         front, parts = self.data.front[0], list(self.data.batches("train"))
         x, y = torch.cat([front(part["x"]).float() for part in parts]), torch.cat([part["y"] for part in parts])
-        groups = [x[y == k] for k in range(len(self.data.about.classes))]
+        groups = [x[y == k] for k in y.unique()]
         return (torch.stack([each.mean(0) for each in groups]),
                 torch.stack([each.var(0, correction=0).mean().sqrt() for each in groups]))
 
 
-def by_class(made: Tensor, centres: Tensor, deviations: Tensor, classes: int) -> dict[str, float]:
+def by_class(made: Tensor, centres: Tensor, deviations: Tensor) -> dict[str, float]:
     """Of rows [M, G]; classes are taken to be equally likely."""
+    classes = len(centres)
     nearest, near = torch.cdist(made, centres).min(1)[::-1]                                 # [M]
     good = near <= FAR * deviations[nearest]
     shares = torch.bincount(nearest[good], minlength=classes).double() / max(int(good.sum()), 1)

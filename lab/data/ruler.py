@@ -18,7 +18,9 @@ from torch.nn.functional import cross_entropy
 
 from .. import signals
 from ..cache import folder
+from ..compute import Compute
 from ..state import frozen_rng, seed_globals
+from .dataset import About, Split
 from .loaded import Data
 from .prepare import bright
 
@@ -62,22 +64,30 @@ class Ruler(nn.Module):
 
 def ruler(data: Data) -> Ruler:
     """From the cache, or trained now and put there. Of pictures with classes."""
+    name = sha256(f"{VERSION} {data.splits['train'].fingerprint()}".encode()).hexdigest()[:16]
+    file = folder("rulers") / f"{data.cfg.name}-{name}.safetensors"
+    with frozen_rng():
+        made = Ruler(data.about.shape, len(data.about.classes)).to(data.compute.device)
+    try:
+        made.load_state_dict(safetensors.torch.load_file(file))
+        return made.eval().requires_grad_(False)
+    except (OSError, RuntimeError, safetensors.SafetensorError):              # not there yet, or damaged
+        LOG.info("training the classifier of %s by which what is made is measured", data.cfg.name)
+    made = taught(data.about, data.splits["train"], data.compute)
+    keep(made, file)
+    return made
+
+
+def taught(about: About, train: Split, compute: Compute) -> Ruler:
+    """What becomes of a new one that learns from a split; of the same one always the same."""
     with frozen_rng(), torch.enable_grad():
         seed_globals(VERSION)
-        made = Ruler(data.about.shape, len(data.about.classes)).to(data.compute.device)
-        name = sha256(f"{VERSION} {data.splits['train'].fingerprint()}".encode()).hexdigest()[:16]
-        file = folder("rulers") / f"{data.cfg.name}-{name}.safetensors"
-        try:
-            made.load_state_dict(safetensors.torch.load_file(file))
-        except (OSError, RuntimeError, safetensors.SafetensorError):          # not there yet, or damaged
-            LOG.info("training the classifier of %s by which what is made is measured", data.cfg.name)
-            learn(made, data)
-            keep(made, file)
+        made = Ruler(about.shape, len(about.classes)).to(compute.device)
+        learn(made, train, compute.device)
     return made.eval().requires_grad_(False)
 
 
-def learn(made: Ruler, data: Data) -> None:
-    train, device = data.splits["train"], data.compute.device
+def learn(made: Ruler, train: Split, device: torch.device) -> None:
     rng, epochs = torch.Generator().manual_seed(VERSION), max(EPOCHS, -(-LEAST // len(train)))
     orders = [rows for _ in range(epochs) for rows in torch.split(torch.randperm(len(train), generator=rng), BATCH)
               if len(rows) == min(BATCH, len(train))]         # of few examples the variance says little
@@ -90,6 +100,12 @@ def learn(made: Ruler, data: Data) -> None:
         loss.backward()                                       # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
+
+
+def right(made: Ruler, data: Data, split: str) -> float:
+    """The share of a split whose class it says."""
+    found = sum(int((made(bright(batch["x"])).logits.argmax(-1) == batch["y"]).sum()) for batch in data.batches(split))
+    return found / len(data.splits[split])
 
 
 def keep(made: Ruler, file: Path) -> None:

@@ -10,9 +10,9 @@ from torch import Tensor
 from lab import signals
 from lab.codes import AT_ONCE, FromCodes
 from lab.contract import Evaluator, Experiment
-from lab.data.clusters import Clusters
-from lab.data.gallery import Gallery, Wall
+from lab.data.gallery import Wall
 from lab.data.loaded import Data
+from lab.data.made import at_the_end
 from lab.data.network import whole_examples
 from lab.data.scaled import Scaled
 from lab.errors import UsageError
@@ -48,14 +48,10 @@ def judged(learner: Diffuser, data: Data) -> Experiment:
     """With evaluations while it trains, and on the test split at the end, there also of what it makes."""
     last = "test" if "test" in data.splits else data.judged
     sample = FromNoise(learner) if learner.cfg.eta else FromCodes(learner.made, learner.numbers, learner.net.classes)
-    kind: type[Gallery] | type[Clusters] = Clusters if data.about.kind == "table" else Gallery
     during: dict[str, Evaluator] = {data.judged: Errors(learner, data, data.judged)}
-    closing: dict[str, Evaluator] = {last: Errors(learner, data, last, f"{last}/")}
+    closing: dict[str, Evaluator] = {last: Errors(learner, data, last, f"{last}/"), **at_the_end(sample, data, last)}
     if data.about.kind == "picture":
         during["wall"] = Wall(sample, learner.compute, rows=FEW)
-        closing["wall"] = Wall(sample, learner.compute, f"{last}/")
-    if kind.fits(data, last):
-        closing["made"] = kind(sample, data, last, f"{last}/")
     stream, found = data.stream(learner.cfg.batch_size), layers(learner, data)
     return Experiment(learner, stream, during, closing, summary(learner.net, found),
                       sum(row[-1] for row in found) * stream.size, sample=sample)

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lab.codes import FromCodes
-from lab.contract import Evaluator, Experiment
-from lab.data.clusters import Clusters
-from lab.data.gallery import Gallery, Wall
+from lab.contract import Experiment
+from lab.data.gallery import Wall
 from lab.data.loaded import Data
+from lab.data.made import at_the_end, measured
 from lab.data.network import enough_examples, whole_examples
 from lab.data.scaled import Scaled
 from lab.data.shuffled import Shuffled
@@ -73,18 +73,13 @@ def judged(learner: Adversaries, world: World, stream: Shuffled) -> Experiment:
     """With evaluations while it trains, and on the test split at the end."""
     data, generator = world.data, learner.generator
     sample = FromCodes(partial(decoded, learner), generator.latent, generator.classes)
-    kind: type[Gallery] | type[Clusters] = Clusters if data.about.kind == "table" else Gallery
     last = "test" if "test" in data.splits else data.judged
-    during: dict[str, Evaluator] = {}
-    closing: dict[str, Evaluator] = {}
-    if kind.fits(data, data.judged):
-        during[data.judged] = kind(sample, data, data.judged)
-    if kind.fits(data, last):
-        closing[last] = kind(sample, data, last, f"{last}/")
+    during = measured(sample, data, data.judged)
     if data.about.kind == "picture":
         during["wall"] = Wall(sample, world.compute)
     found = layers(learner, data)
-    return Experiment(learner, stream, during, closing, summary(nn.ModuleList([generator, learner.critic]), found),
+    return Experiment(learner, stream, during, at_the_end(sample, data, last),
+                      summary(nn.ModuleList([generator, learner.critic]), found),
                       sample=sample, operations=sum(row[-1] for row in found) * stream.size)
 
 

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from lab.codes import FromCodes
 from lab.contract import Evaluator, Experiment
-from lab.data.clusters import Clusters
-from lab.data.gallery import Gallery, Wall
 from lab.data.loaded import Data
+from lab.data.made import at_the_end
 from lab.data.network import enough_examples, whole_examples
 from lab.data.prepare import Front, moments
 from lab.errors import UsageError
@@ -19,9 +18,11 @@ from lab.nn import Coder
 from lab.world import World
 
 from .judges import BookJudge, BoundJudge, Judge
+from .latent import Latent
 from .learners import Denoiser, Reconstructor, Target
 from .likelihoods import LEVELS, Discretized, Gaussian, Likelihood, levels
 from .network import Coded, Quantized
+from .outliers import Outliers, without
 from .pictures import Album
 from .plugin import VAE, VQVAE, Autoencoder, BetaVAE, ConditionalVAE, DenoisingAutoencoder, Reconstructing
 from .variational import Variational
@@ -70,7 +71,7 @@ def coding(cfg: Reconstructing, heads: int, classes: int = 0) -> Coding:
 
 def made(cfg: Reconstructing, world: World, kind: type[Reconstructor], coding: Coding) -> Reconstructor:
     """Raises UsageError where data, likelihood and model do not fit together."""
-    data, about = world.data, world.data.about
+    data, about = learned(cfg, world.data), world.data.about
     whole_examples(cfg.name, data)
     if cfg.binarize != "none" and about.kind != "picture":
         raise UsageError(f"agent.binarize={cfg.binarize} is for pictures, and an example of this data is a "
@@ -85,6 +86,11 @@ def made(cfg: Reconstructing, world: World, kind: type[Reconstructor], coding: C
                          "lab.nn.Coder")
     net = coding(front, coder, likelihood).to(world.compute.device)
     return kind(net, target, world.optimizer(net.parameters()), cfg, world.compute)
+
+
+def learned(cfg: Reconstructing, data: Data) -> Data:
+    """All of it but the class that is to be found."""
+    return without(data, cfg.outlier) if cfg.outlier else data
 
 
 def fitting(cfg: Reconstructing, data: Data, target: Target) -> Likelihood:
@@ -150,7 +156,7 @@ def ends(parts: Iterable[Tensor]) -> tuple[float, float]:
 
 def experiment(learner: Reconstructor, world: World) -> Experiment:
     """Evaluated on the validation split while it trains, and on the test split at the end, there also in pictures."""
-    data = world.data
+    data = learned(learner.cfg, world.data)
     stream, last = data.stream(learner.cfg.batch_size), "test" if "test" in data.splits else data.judged
     enough_examples(learner.net, stream)
     during, final = Judge(learner, data, data.judged), Judge(learner, data, last, f"{last}/")
@@ -159,18 +165,15 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
         final = BoundJudge(learner, data, last, f"{last}/", learner.cfg.importance_samples)
     if isinstance(learner, Vectors):
         during, final = BookJudge(learner, data, data.judged), BookJudge(learner, data, last, f"{last}/")
-    closing: dict[str, Evaluator] = {last: final}
+    closing: dict[str, Evaluator] = {last: final, "codes": Latent(final)}
+    if learner.cfg.outlier:
+        closing["outlier"] = Outliers(final, world.data, learner.cfg.outlier)
     if data.about.kind == "picture":
         closing["album"] = Album(final)
     sample = None
     if isinstance(learner, Variational):
         sample = FromCodes(learner.example, learner.net.latent, learner.net.classes)
-    if sample and data.about.kind == "picture":
-        closing["wall"] = Wall(sample, world.compute, f"{last}/")
-    if sample and Gallery.fits(data, last):
-        closing["gallery"] = Gallery(sample, data, last, f"{last}/")
-    if sample and Clusters.fits(data, last):
-        closing["clusters"] = Clusters(sample, data, last, f"{last}/")
+        closing |= at_the_end(sample, data, last)
     found = layers(learner, data)
     return Experiment(learner, stream, {data.judged: during}, closing, summary(learner.net, found),
                       sum(row[-1] for row in found) * stream.size, sample=sample)

@@ -11,25 +11,22 @@ from torch import Tensor, nn
 
 from lab.halving import halves
 from lab.nn import Coder
+from lab.nn import dense as layer
 
 from .plugin import CoderConv, CoderMLP
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh,
-                                           "elu": nn.ELU, "leaky_relu": nn.LeakyReLU}
+                                           "elu": nn.ELU, "leaky_relu": nn.LeakyReLU, "glu": nn.GLU}
 
 
 def dense(cfg: CoderMLP, shape: tuple[int, ...], said: int) -> Coder:
     sizes = [math.prod(shape), *cfg.hidden]
-    down, up = ([part for wide, narrow in pairwise(order) for part in layer(cfg, wide, narrow)]
+    activation, normed = ACTIVATIONS[cfg.activation], cfg.norm == "batch"
+    down, up = ([part for wide, narrow in pairwise(order) for part in layer(wide, narrow, activation, normed)]
                 for order in (sizes, sizes[:0:-1]))
     last = nn.Linear(sizes[1], said * sizes[0])
     return Coder(nn.Sequential(nn.Flatten(), *down), nn.Sequential(*up, last, nn.Unflatten(1, (said, *shape))),
-                 (sizes[-1],), ACTIVATIONS[cfg.activation])
-
-
-def layer(cfg: CoderMLP, wide: int, narrow: int) -> list[nn.Module]:
-    normed = [nn.BatchNorm1d(narrow)] if cfg.norm == "batch" else []
-    return [nn.Linear(wide, narrow, bias=not normed), *normed, ACTIVATIONS[cfg.activation]()]
+                 (sizes[-1],), activation)
 
 
 def convolutional(cfg: CoderConv, shape: tuple[int, ...], said: int) -> Coder:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from lab.nn import Coder
+from lab.nn import Coder, dense
 
 from .codebook import Codebook
 from .likelihoods import Likelihood
@@ -22,8 +22,7 @@ class Coded(nn.Module):
         self.latent, self.classes = latent, classes
         width = math.prod(coder.inner)
         self.head = nn.Linear(width + classes, heads * latent)
-        self.start = nn.Sequential(nn.Linear(latent + classes, width), coder.activation(),
-                                   nn.Unflatten(1, coder.inner))
+        self.start = nn.Sequential(*dense(latent + classes, width, coder.activation), nn.Unflatten(1, coder.inner))
 
     def encode(self, x: Tensor, label: Tensor | None) -> Tensor:
         """[B, *shape] as the front gives it -> [B, heads * Z]."""
@@ -55,12 +54,12 @@ class Quantized(nn.Module):
         if size:
             self.places = math.prod(size)
             self.head: nn.Module = nn.Sequential(nn.Conv2d(features, width, 1), nn.Flatten(2))
-            back: list[nn.Module] = [nn.Unflatten(2, tuple(size)), nn.Conv2d(width, features, 1)]
+            back: list[nn.Module] = [nn.Unflatten(2, tuple(size)), nn.Conv2d(width, features, 1), coder.activation()]
         else:
             self.places = places
             self.head = nn.Sequential(nn.Linear(features, width * places), nn.Unflatten(1, (width, places)))
-            back = [nn.Flatten(), nn.Linear(width * places, features)]
-        self.start = nn.Sequential(*back, coder.activation())
+            back = [nn.Flatten(), *dense(width * places, features, coder.activation)]
+        self.start = nn.Sequential(*back)
 
     def encode(self, x: Tensor, label: Tensor | None) -> Tensor:
         """[B, *shape] as the front gives it -> [B, P, width]."""

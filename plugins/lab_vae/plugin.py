@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lab import Agent, Model, hookimpl
 from lab.errors import UsageError, one_of, within
 
-ACTIVATIONS = ("relu", "gelu", "silu", "tanh", "elu", "leaky_relu")
 NORMS = ("none", "batch")
 LIKELIHOODS = ("auto", "bernoulli", "gaussian", "discretized")
 BINARIZED = ("none", "draw", "threshold")
@@ -21,17 +20,20 @@ class Mirrored:
     activation: str = "relu"
     norm: str = "none"            # before each activation; batch: Ioffe & Szegedy 2015
 
+    activations: ClassVar[tuple[str, ...]] = ("relu", "gelu", "silu", "tanh", "elu", "leaky_relu")
+
     def __post_init__(self) -> None:
-        one_of("model.activation", self.activation, ACTIVATIONS)
+        one_of("model.activation", self.activation, self.activations)
         one_of("model.norm", self.norm, NORMS)
 
 
 @dataclass
 class CoderMLP(Mirrored):
-    """Fully connected layers on the flattened example."""
+    """Fully connected layers on the flattened example; also glu, where half of the numbers gate the others."""
 
     name: str = "vae_mlp"
     hidden: list[int] = field(default_factory=lambda: [400])         # widths, the first next to the example
+    activations = (*Mirrored.activations, "glu")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,6 +78,7 @@ class Reconstructing:
     sigma: float = 0.0            # deviation of the Gaussian; 0: one number, learned (Rybkin et al. 2021)
     binarize: str = "none"        # pictures: draw: each pixel is 1 with the chance that it says, anew for every batch,
     # ^ once for evaluation (Salakhutdinov & Murray 2008); threshold: 1 above a half
+    outlier: str = ""             # a class that is not learned: it is to be found at the end by what it costs to say
     max_grad_norm: float = 1e12   # the gradient is scaled down to this norm
 
     def __post_init__(self) -> None:
