@@ -148,21 +148,29 @@ class ConditionalGAN(GAN):
 
 DEFAULT: dict[str, Any] = {"budget.epochs": 100, "optimizer.lr": 2e-4, "optimizer.beta1": 0.5, "optimizer.beta2": 0.999}
 DIGITS: dict[str, Any] = {**DEFAULT, "budget.epochs": 200, "optimizer.lr": 5e-4}
+GRID: dict[str, Any] = {                        # heaps of points in the plane
+    "budget.epochs": None, "budget.updates": 12_000, "optimizer.lr": 5e-4, "optimizer.beta1": 0.5,
+    "optimizer.beta2": 0.999, "optimizer.schedule": "cosine", "agent.batch_size": 256, "agent.latent": 4, "model.hidden": [128, 128, 128],
+    "model.norm": "none"}
+RING: dict[str, Any] = {**GRID, "budget.updates": 4_000}
 SMALL = ("model=gan_mlp", "model.hidden=[16]", "agent.batch_size=16", "agent.latent=4", "agent.ema=0.9")
 RIVALS = "two networks pull at each other: the loss of one batch need not fall"
 
 
-def agent(config: type, *small: str) -> Agent:
+def agent(config: type, *small: str, **heaps: Any) -> Agent:
+    """`heaps` of agent.KEY are for heaps of points, whose critics have to be steep."""
+    own = {f"agent.{key}": value for key, value in heaps.items()}
     return Agent(config.name, config, f"lab_gan.build:{config.name}", learns_from="data",   # type: ignore[attr-defined]
-                 tuned={"default": DEFAULT, "digits": DIGITS}, small=(*SMALL, *small),
-                 not_checked={"overfits_one_batch": RIVALS})
+                 tuned={"default": DEFAULT, "digits": DIGITS, "ring": RING | own, "grid": GRID | own},
+                 small=(*SMALL, *small), not_checked={"overfits_one_batch": RIVALS})
 
 
 @hookimpl
 def lab_agents() -> list[Agent]:
     return [agent(GAN, "agent.augment=[shift,cutout,brightness,contrast]"), agent(LSGAN),
-            agent(HingeGAN, "model.critic_norm=spectral"), agent(WGAN, "agent.critic_steps=2"),
-            agent(WGANGP, "agent.critic_steps=2"), agent(R1GAN), agent(ConditionalGAN)]
+            agent(HingeGAN, "model.critic_norm=spectral"), agent(WGAN, "agent.critic_steps=2", clip=0.1),
+            agent(WGANGP, "agent.critic_steps=2", penalty_weight=0.1), agent(R1GAN, penalty_weight=0.05),
+            agent(ConditionalGAN)]
 
 
 @hookimpl

@@ -1,0 +1,103 @@
+"""How good what is made is, after `python -m lab ...` as it comes or by a named experiment.
+
+    python -m benchmarks.generative.quality [--quick] [--rows grid_gan ...] [--seeds 0:3] [--processes 1] [--threads 1]
+
+Each run is the command itself in a process of its own; its figures are those of the test split in its run folder, after
+the last update or, where the experiment says so, of the best checkpoint by the validation split. All of them go into
+results/generative/quality/<row>.csv; the table shows those of `SHOWN`.
+
+ring_*, grid_*     8 and 25 heaps of points in the plane, 2,500 rows made (Metz et al. 2017, Srivastava et al. 2017):
+                   classes of 8 or 25 that are found, divergence of their shares, share of rows near one
+digits_*           scikit-learn's digits, each command as it comes
+fashion_*          Fashion-MNIST, as many made as the test split's first 5,000
+fashion_vae        the bound on the likelihood with 5,000 samples, in nats: 228.70 of Exemplar VAE, arXiv:2004.04795
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from lab.recorded import opened
+from lab.version import git_commit
+
+from .. import common
+
+LOSSES = ("gan", "lsgan", "hinge_gan", "wgan", "wgan_gp", "r1_gan")
+ROWS = {                          # name: the command's arguments
+    **{f"{heaps}_{loss}": f"+agent={loss} data={heaps}" for heaps in ("ring", "grid") for loss in LOSSES},
+    "ring_ddpm": "+agent=ddpm data=ring model=denoiser_mlp", "grid_ddpm": "+agent=ddpm data=grid model=denoiser_mlp",
+    **{f"digits_{agent}": f"+agent={agent}" for agent in ("vae", "conditional_vae", "gan", "conditional_gan", "ddpm")},
+    "fashion_vae": "+experiment=fashion_vae",
+    **{f"fashion_{agent}": f"+experiment=fashion_{agent}" for agent in ("gan", "wgan_gp", "conditional_gan", "ddpm")},
+}
+PREFIX = "eval/test/"
+SHOWN = {"iwae/nats": "nats", "made/frechet": "frechet", "made/frechet_real": "real", "made/precision": "precision",
+         "made/recall": "recall", "made/classes": "classes", "made/class_kl": "class_kl", "made/good": "good",
+         "made/agreement": "agreement", "made/accuracy": "accuracy"}
+
+
+def trial(name: str, threads: int, quick: bool, seed: int) -> dict[str, Any]:
+    """One command, from the start of Python to its end."""
+    short = ["budget.updates=20", "budget.epochs=null"] if quick else []
+    with tempfile.TemporaryDirectory() as folder:
+        own = [f"seed={seed}", f"compute.threads={threads}", f"hydra.run.dir={folder}/run", *short]
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "lab", *ROWS[name].split(), *own], capture_output=True,
+                              text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+        took = time.perf_counter() - start
+        if done.returncode:
+            raise RuntimeError(f"python -m lab {ROWS[name]} {' '.join(own)} failed:\n{done.stderr[-3000:]}")
+        run = opened(Path(folder) / "run")
+    found = {key.removeprefix(PREFIX): round(value, 4) for key, value in run.final.items() if key.startswith(PREFIX)}
+    return {"seed": seed, **found, "training_s": round(run.seconds or 0, 1), "command_s": round(took, 1),
+            "threads": threads, "parameters": run.parameters, "code": git_commit()}
+
+
+def run(name: str, args: Any) -> None:
+    """The seeds that the row's file does not hold yet; it is written after each."""
+    rows: dict[int, Any] = {int(each["seed"]): each for each in common.read(file_of(name, args.quick))}
+    left = [seed for seed in args.seeds if args.again or seed not in rows]
+    with common.pool(args.processes) as pool:
+        for found in pool.map(trial, *([each] * len(left) for each in (name, args.threads, args.quick)), left):
+            print(f"  {name} {found}", file=sys.stderr, flush=True)
+            rows[found["seed"]] = found
+            common.write(file_of(name, args.quick), [rows[seed] for seed in sorted(rows)],
+                         {"run": f"python -m lab {ROWS[name]}", "processes": args.processes})
+
+
+def file_of(name: str, quick: bool) -> Path:
+    return common.RESULTS / "generative" / f"quality{'-quick' if quick else ''}" / f"{name}.csv"
+
+
+def summary(name: str, quick: bool) -> dict[str, Any]:
+    """Of each figure the mean over the seeds, the least and the most."""
+    rows = common.read(file_of(name, quick))
+    found = {short: [float(each[key]) for each in rows] if key in rows[0] else [] for key, short in SHOWN.items()}
+    return {"row": name, "seeds": len(rows), **{short: span(values) for short, values in found.items()},
+            "slowest_s": max(float(each["command_s"]) for each in rows), "threads": rows[0]["threads"]}
+
+
+def span(values: list[float]) -> str:
+    return f"{statistics.fmean(values):.4g} [{min(values):.4g}, {max(values):.4g}]" if values else ""
+
+
+def main() -> None:
+    parser = common.options(__doc__)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--seeds", type=common.seeds, default=[0, 1, 2], help="such as 0:3 (the default) or 3,5")
+    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=1, help="of each run")
+    parser.add_argument("--again", action="store_true", help="also the seeds that are measured already")
+    args = parser.parse_args()
+    for name in args.rows:
+        run(name, args)
+    common.print_table([summary(name, args.quick) for name in ROWS if file_of(name, args.quick).exists()])
+
+
+if __name__ == "__main__":
+    main()
