@@ -150,8 +150,8 @@ DEFAULT: dict[str, Any] = {"budget.epochs": 100, "optimizer.lr": 2e-4, "optimize
 DIGITS: dict[str, Any] = {**DEFAULT, "budget.epochs": 200, "optimizer.lr": 5e-4}
 GRID: dict[str, Any] = {                        # heaps of points in the plane
     "budget.epochs": None, "budget.updates": 12_000, "optimizer.lr": 5e-4, "optimizer.beta1": 0.5,
-    "optimizer.beta2": 0.999, "optimizer.schedule": "cosine", "agent.batch_size": 256, "agent.latent": 4, "model.hidden": [128, 128, 128],
-    "model.norm": "none"}
+    "optimizer.beta2": 0.999, "optimizer.schedule": "cosine", "agent.batch_size": 256, "agent.latent": 4,
+    "model.hidden": [128, 128, 128], "model.norm": "none"}
 RING: dict[str, Any] = {**GRID, "budget.updates": 4_000}
 SMALL = ("model=gan_mlp", "model.hidden=[16]", "agent.batch_size=16", "agent.latent=4", "agent.ema=0.9")
 RIVALS = "two networks pull at each other: the loss of one batch need not fall"
