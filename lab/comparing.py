@@ -13,6 +13,8 @@ from .recorded import Run
 
 ENV = ("return/mean", "length/mean")
 DATA = ("accuracy", "loss", "rmse", "mae", "r2", "perplexity", "inertia", "adjusted_rand_index", "reconstruction/error")
+MADE = ("made/frechet", "made/precision", "made/recall", "made/good", "made/classes", "made/class_kl", "made/accuracy",
+        "iwae/nats")
 FEW = 4                           # metrics of an evaluation that has none of those
 
 
@@ -93,7 +95,7 @@ def told(run: Run, others: Sequence[Run]) -> dict[str, Any]:
 
 def metrics_of(rows: Sequence[Row], asked: Sequence[str]) -> list[str]:
     """Those that were asked for, also without eval/ before them; else the main ones of the test split, or of an
-    evaluation. Raises UsageError for one that no run has.
+    evaluation, first those that all rows have. Raises UsageError for one that no run has.
     """
     there = dict.fromkeys(name for row in rows for run in row.runs for name in run.final)
     for name in asked:
@@ -101,8 +103,9 @@ def metrics_of(rows: Sequence[Row], asked: Sequence[str]) -> list[str]:
             raise UsageError(f"--metrics {name}: no run has it. {closest(name, there)}")
     if asked:
         return [name if name in there else f"eval/{name}" for name in asked]
-    main = ENV if rows[0].first.kind == "env" else DATA
+    main = ENV if rows[0].first.kind == "env" else (*MADE, *DATA)
     found = [next((full for full in (f"eval/test/{name}", f"eval/{name}") if full in there), "") for name in main]
+    found.sort(key=lambda name: not all(row.folded(name) for row in rows))
     return [name for name in found if name] or [name for name in there if name.startswith("eval/")][:FEW]
 
 

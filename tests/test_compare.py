@@ -224,6 +224,16 @@ def test_other_metrics_of_an_evaluation_where_the_main_ones_are_missing(tmp_path
         comparing.metrics_of(found, ["train"])
 
 
+def test_rows_are_sorted_by_a_metric_that_all_of_them_have(tmp_path, lab):
+    """A likelihood model has a loss and classes, an adversarial one has none; both have a distance."""
+    write(tmp_path / "vae", config("vae"), final={"eval/test/loss": 90.0, "eval/test/made/frechet": 30.0})
+    write(tmp_path / "gan", config("gan"), final={"eval/test/made/frechet": 20.0, "eval/test/made/accuracy": 0.9})
+    found = rows([opened(tmp_path / name) for name in ("vae", "gan")])
+    assert comparing.metrics_of(found, []) == [f"eval/test/{name}" for name in ("made/frechet", "made/accuracy", "loss")]
+    said = lab("compare", tmp_path)[1]
+    assert "best first by eval/test/made/frechet (smaller is better)" in said and said.index("gan") < said.index("vae")
+
+
 def test_a_real_run_has_its_parameters(lab):
     """FrozenLake: 16 states with 4 actions."""
     for seed in (0, 1):
