@@ -229,7 +229,8 @@ def test_rows_are_sorted_by_a_metric_that_all_of_them_have(tmp_path, lab):
     write(tmp_path / "vae", config("vae"), final={"eval/test/loss": 90.0, "eval/test/made/frechet": 30.0})
     write(tmp_path / "gan", config("gan"), final={"eval/test/made/frechet": 20.0, "eval/test/made/accuracy": 0.9})
     found = rows([opened(tmp_path / name) for name in ("vae", "gan")])
-    assert comparing.metrics_of(found, []) == [f"eval/test/{name}" for name in ("made/frechet", "made/accuracy", "loss")]
+    names = [name.removeprefix("eval/test/") for name in comparing.metrics_of(found, [])]
+    assert names == ["made/frechet", "made/accuracy", "loss"]
     said = lab("compare", tmp_path)[1]
     assert "best first by eval/test/made/frechet (smaller is better)" in said and said.index("gan") < said.index("vae")
 
