@@ -5,7 +5,9 @@ import torch
 
 from lab.data import ruler as rulers
 from lab.data.gallery import Gallery
+from lab.data.inception import Inception
 from lab.data.lessons import Lessons
+from lab.data.prepare import bright
 from lab.data.ruler import Ruler, ruler, seen
 from lab.testing import maker
 
@@ -72,6 +74,34 @@ def test_who_learns_from_what_is_made_knows_as_much_as_that_shows(data, train, s
     found = Lessons(sample, data, "test", "test/")()
     assert least <= found["test/made/accuracy"] <= most and found["test/made/accuracy_real"] > 0.97
     assert Lessons.fits(sample, data) and not Lessons.fits(lambda n, rng, label: None, data)
+
+
+class Looks(torch.nn.Module):
+    """The mean of each quarter of a red channel, as bytes."""
+
+    def forward(self, x: torch.Tensor, return_features: bool):
+        assert return_features and x.dtype == torch.uint8 and x.shape[1] == 3
+        return torch.nn.functional.avg_pool2d(x[:, 0].float(), 4).flatten(1)
+
+
+def test_fid_is_measured_where_the_weights_are(data, train, tmp_path, monkeypatch):
+    """By a network that is not Inception. From black pictures, all alike, it is the mean squared, and the variance."""
+    torch.jit.script(Looks()).save(tmp_path / "net.pt")
+    assert not Inception.fits(data)
+    monkeypatch.setenv("LAB_INCEPTION", str(tmp_path / "net.pt"))
+    assert Inception.fits(data)
+    near, dark = (Inception(lambda n, rng, label, k=k: k * bright(train["x"][:n]), data, "test", "test/")()[
+        "test/made/fid"] for k in (1, 0))
+    (real,) = data.splits["test"].batches([torch.arange(359)], torch.device("cpu"))
+    features = Looks()((255 * bright(real["x"])).round().byte().expand(-1, 3, -1, -1), True).double()
+    assert dark == pytest.approx(float(features.mean(0).square().sum() + features.var(0).sum())) and near < dark / 100
+
+
+def test_what_is_no_network_is_refused(lab, tmp_path, monkeypatch):
+    (tmp_path / "net.pt").write_text("nothing")
+    monkeypatch.setenv("LAB_INCEPTION", str(tmp_path / "net.pt"))
+    code, _, error = lab("+agent=vae")
+    assert code == 2 and "cannot be opened as TorchScript" in error and not (tmp_path / "runs").exists()
 
 
 def test_it_is_trained_once_and_kept(data, monkeypatch, tmp_path):

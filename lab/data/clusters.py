@@ -48,7 +48,7 @@ class Clusters:
         """Of each class that is in the training split: its mean [K, G], and its deviation in all numbers alike, [K]."""
         front, parts = self.data.front[0], list(self.data.batches("train"))
         x, y = torch.cat([front(part["x"]).float() for part in parts]), torch.cat([part["y"] for part in parts])
-        groups = [x[y == k] for k in y.unique()]
+        groups = [x[y == k] for k in torch.unique(y)]
         return (torch.stack([each.mean(0) for each in groups]),
                 torch.stack([each.var(0, correction=0).mean().sqrt() for each in groups]))
 

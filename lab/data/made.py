@@ -3,6 +3,7 @@
 from ..contract import Evaluator, Sample
 from .clusters import Clusters
 from .gallery import Gallery, Wall
+from .inception import Inception
 from .lessons import Lessons
 from .loaded import Data
 
@@ -23,4 +24,6 @@ def at_the_end(sample: Sample, data: Data, split: str) -> dict[str, Evaluator]:
         found["wall"] = Wall(sample, data.compute, prefix)
     if Lessons.fits(sample, data):
         found["lessons"] = Lessons(sample, data, split, prefix)
+    if Inception.fits(data):
+        found["inception"] = Inception(sample, data, split, prefix)
     return found
