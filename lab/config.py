@@ -50,12 +50,16 @@ class LogConfig:
         within("log.every", self.every, 1, 10**15)
 
 
+LEAST = 20                        # examples whose features are said to vary
+
+
 @dataclass
 class EvaluateConfig:
     every: int | None = None      # in the stream's unit; None: a tenth of the budget, or an epoch of data
     episodes: int = 10            # per evaluation, where there is an environment
     max_steps: int = 30_000       # of an episode, a longer one is cut; a game of Atari has 27,000 at most
     videos: int = 1               # episodes recorded as GIF at the end of the run
+    samples: int = 5_000          # that a generative agent makes, to be measured against a split, at most; 0: none
     metric: str = ""              # of an evaluation, such as accuracy or return/mean: its best checkpoint is kept, ...
     patience: int | None = None   # ... and the run ends after so many evaluations without a better one; None: never
 
@@ -64,6 +68,10 @@ class EvaluateConfig:
         within("evaluate.episodes", self.episodes, 1, 100_000)
         within("evaluate.max_steps", self.max_steps, 1, 10**9)
         within("evaluate.videos", self.videos, 0, 100)
+        within("evaluate.samples", self.samples, 0, 100_000)
+        if 0 < self.samples < LEAST:
+            raise UsageError(f"evaluate.samples={self.samples} is too few to measure by; use at least {LEAST}, or "
+                             "0 for none")
         within("evaluate.patience", self.patience, 1, 10**9)
         if self.patience and not self.metric:
             raise UsageError("evaluate.patience waits for a better evaluation: say by which with evaluate.metric, such "

@@ -26,7 +26,7 @@ def test_shapes_of_anything(shape):
     assert made.body(x, torch.randn(3, made.width)).shape == x.shape
 
 
-@pytest.mark.parametrize("build, cfg", [(unet, UNet(channels=[8, 8])), (dense, DenoiserMLP(hidden=8))])
+@pytest.mark.parametrize("build, cfg", [(unet, UNet(channels=[8, 8])), (dense, DenoiserMLP(width=8))])
 def test_what_is_told_changes_what_is_said_and_nothing_is_mixed(build, cfg):
     """Of one example, and of that one alone."""
     torch.manual_seed(0)
@@ -100,7 +100,7 @@ def test_a_run_of_pictures_and_one_of_rows(lab, tmp_path):
     assert {"eval/loss", "eval/test/loss", "eval/test/made/frechet", "eval/test/made/agreement"} <= set(final)
     assert lab("sample", "digits", "--class", "7", "-n", "9", "--out", "sevens.png")[0] == 0
     assert lab("sample", "digits", "-n", "4", "--out", "walk.gif")[0] == 0
-    mlp = ("model=denoiser_mlp", "model.hidden=16", "agent.eta=1")
+    mlp = ("model=denoiser_mlp", "model.width=16", "agent.eta=1")
     assert lab("+agent=ddpm", "data=ring", *mlp, *short, f"hydra.run.dir={tmp_path / 'ring'}")[0] == 0
     assert "eval/test/made/good" in json.loads((tmp_path / "ring/run.json").read_text())["final"]
     assert lab("sample", "ring", "-n", "9", "--out", "rows.npz")[0] == 0
@@ -116,7 +116,7 @@ def test_it_learns_two_heaps(lab, tmp_path):
     np.savez(tmp_path / "heaps.npz", x=rows.astype(np.float32), y=(rows[:, 0] > 0).astype(np.int64))
     for seed in range(3):
         made = maker("ddpm", "data=npz", f"data.path={tmp_path / 'heaps.npz'}", "agent.sampling_steps=30",
-                     "agent.batch_size=128", "model.hidden=64", "model.blocks=2", "optimizer.lr=3e-3", "agent.ema=0.98",
+                     "agent.batch_size=128", "model.width=64", "model.blocks=2", "optimizer.lr=3e-3", "agent.ema=0.98",
                      "optimizer.decay=800", f"seed={seed}")()
         learner, stream = made.experiment.learner, made.experiment.stream
         for _ in range(800):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lab_diffusion import noise as mixed
+from lab_diffusion import mixing
 from lab_diffusion.network import waves
 
 HALF = math.sqrt(0.5)
@@ -13,17 +13,17 @@ HALF = math.sqrt(0.5)
 
 def test_the_parts_of_example_and_noise_by_hand():
     """cosine: half of each variance at 1/2, a quarter of noise at 1/3; linear: its integral at 1 is 10.05."""
-    alpha, sigma = mixed.parts("cosine", torch.tensor([0.0, 1 / 3, 0.5, 1.0]))
+    alpha, sigma = mixing.parts("cosine", torch.tensor([0.0, 1 / 3, 0.5, 1.0]))
     assert alpha.tolist() == pytest.approx([1, math.sqrt(3) / 2, HALF, 0], abs=1e-6)
     assert sigma.tolist() == pytest.approx([0, 0.5, HALF, 1], abs=1e-6)
-    alpha, sigma = mixed.parts("linear", torch.tensor([0.0, 1.0]))
+    alpha, sigma = mixing.parts("linear", torch.tensor([0.0, 1.0]))
     assert alpha.tolist() == pytest.approx([1, math.exp(-10.05 / 2)])
     assert sigma.tolist() == pytest.approx([0, math.sqrt(1 - math.exp(-10.05))])
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_the_parts_have_variance_one_and_noise_grows(schedule):
-    alpha, sigma = mixed.parts(schedule, torch.linspace(0, 1, 101).double())
+    alpha, sigma = mixing.parts(schedule, torch.linspace(0, 1, 101).double())
     assert torch.allclose(alpha.square() + sigma.square(), torch.ones(101).double())
     assert (sigma.diff() > 0).all()
 
@@ -31,16 +31,16 @@ def test_the_parts_have_variance_one_and_noise_grows(schedule):
 def test_what_is_to_be_said_by_hand():
     """x = 2 and noise 1, of which 0.6 and 0.8 are mixed to 2: v = 0.6 - 1.6 = -1."""
     x, noise, alpha, sigma = (torch.tensor(value) for value in (2.0, 1.0, 0.6, 0.8))
-    assert [mixed.wanted(kind, x, noise, alpha, sigma).item() for kind in ("v", "noise", "example")] == pytest.approx(
+    assert [mixing.wanted(kind, x, noise, alpha, sigma).item() for kind in ("v", "noise", "example")] == pytest.approx(
         [-1, 1, 2])
 
 
 @pytest.mark.parametrize("kind", ["v", "noise", "example"])
 def test_the_example_is_found_again(kind):
     torch.manual_seed(0)
-    x, noise, (alpha, sigma) = torch.randn(5, 3), torch.randn(5, 3), mixed.parts("cosine", torch.rand(5, 1) * 0.9)
-    said = mixed.wanted(kind, x, noise, alpha, sigma)
-    assert torch.allclose(mixed.example(kind, said, alpha * x + sigma * noise, alpha, sigma), x, atol=1e-5)
+    x, noise, (alpha, sigma) = torch.randn(5, 3), torch.randn(5, 3), mixing.parts("cosine", torch.rand(5, 1) * 0.9)
+    said = mixing.wanted(kind, x, noise, alpha, sigma)
+    assert torch.allclose(mixing.example(kind, said, alpha * x + sigma * noise, alpha, sigma), x, atol=1e-5)
 
 
 def test_a_step_towards_an_example_by_hand():
@@ -48,13 +48,13 @@ def test_a_step_towards_an_example_by_hand():
     0.36 / 0.64 * (1 - 0.36 / 0.64) = 63 / 256, and 0.36 - 63 / 256 is left of the old: 0.36 in all."""
     z, x, fresh = (torch.tensor(value) for value in (2.0, 2.0, 1.0))
     now, then = ((torch.tensor(a), torch.tensor(s)) for a, s in ((0.6, 0.8), (0.8, 0.6)))
-    assert mixed.less(z, x, now, then, 0.0, None).item() == pytest.approx(2.2)
-    assert mixed.less(z, x, now, then, 1.0, fresh).item() == pytest.approx(
+    assert mixing.less(z, x, now, then, 0.0, None).item() == pytest.approx(2.2)
+    assert mixing.less(z, x, now, then, 1.0, fresh).item() == pytest.approx(
         1.6 + math.sqrt(0.36 - 63 / 256) + math.sqrt(63 / 256))
 
 
 def test_times_are_evenly_apart():
-    assert mixed.times(4, torch.tensor(0.6)).tolist() == pytest.approx([0.6, 0.85, 0.1, 0.35])
+    assert mixing.times(4, torch.tensor(0.6)).tolist() == pytest.approx([0.6, 0.85, 0.1, 0.35])
 
 
 def test_waves_by_hand():

@@ -159,6 +159,7 @@ def test_mixtures(name, modes, far):
     ("+agent=gan model=mlp", "needs a model of role 'rivals', came mlp; add model=NAME, one of: gan_conv"),
     ("+agent=gan model=gan_conv model.channels=[4,4,4,4]", "one of 8 x 8 can be halved 3; use fewer of model.channels"),
     ("+agent=gan data.augment.mixup=0.2", "data.augment.mixup mixes targets, and gan learns the examples"),
+    ("+agent=gan evaluate.samples=5", "evaluate.samples=5 is too few to measure by; use at least 20, or 0 for none"),
     ("+agent=gan agent.loss=hinged", "agent.loss=hinged is not known. Did you mean 'hinge'"),
     ("+agent=gan agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example")])
 def test_refused(words, message, lab):
@@ -166,8 +167,16 @@ def test_refused(words, message, lab):
     assert code == 2 and message in error, error
 
 
+def test_as_many_are_measured_as_was_said():
+    """None at all; or so many, of which the shares of the classes tell."""
+    assert set(maker("gan", "evaluate.samples=0")().experiment.evaluators) == {"wall"}
+    made = maker("conditional_gan", "evaluate.samples=25")().experiment
+    right = 25 * made.closing["gallery"]()["test/made/agreement"]
+    assert set(made.closing) == {"gallery", "lessons", "wall"} and right == pytest.approx(round(right))
+
+
 def test_what_is_smaller_is_better():
-    names = set(maker("conditional_gan")().experiment.evaluators["valid"].names())
+    names = set(maker("conditional_gan")().experiment.evaluators["gallery"].names())
     assert {name for name in names if Best(name).sign < 0} == {f"made/{name}" for name in (
         "frechet", "class_kl", "duplicates")}
 

@@ -25,7 +25,7 @@ def train(data):
 
 
 def judged(data, sample):
-    found = Gallery(sample, data, "test", "test/")()
+    found = Gallery(sample, data, "test", 5_000, "test/")()
     assert found["test/made/nearest"].dtype == "uint8"
     return {name.removeprefix("test/made/"): value for name, value in found.items() if name != "test/made/nearest"}
 
@@ -71,7 +71,7 @@ def test_who_learns_from_what_is_made_knows_as_much_as_that_shows(data, train, s
         return torch.stack([train["x"][rows[wanted][i % len(rows[wanted])]] for i, wanted in enumerate(label.tolist())])
 
     sample.classes = 10
-    found = Lessons(sample, data, "test", "test/")()
+    found = Lessons(sample, data, "test", 5_000, "test/")()
     assert least <= found["test/made/accuracy"] <= most and found["test/made/accuracy_real"] > 0.97
     assert Lessons.fits(sample, data) and not Lessons.fits(lambda n, rng, label: None, data)
 
@@ -90,7 +90,7 @@ def test_fid_is_measured_where_the_weights_are(data, train, tmp_path, monkeypatc
     assert not Inception.fits(data)
     monkeypatch.setenv("LAB_INCEPTION", str(tmp_path / "net.pt"))
     assert Inception.fits(data)
-    near, dark = (Inception(lambda n, rng, label, k=k: k * bright(train["x"][:n]), data, "test", "test/")()[
+    near, dark = (Inception(lambda n, rng, label, k=k: k * bright(train["x"][:n]), data, "test", 5_000, "test/")()[
         "test/made/fid"] for k in (1, 0))
     (real,) = data.splits["test"].batches([torch.arange(359)], torch.device("cpu"))
     features = Looks()((255 * bright(real["x"])).round().byte().expand(-1, 3, -1, -1), True).double()

@@ -16,15 +16,16 @@ FAR = 3.0                         # deviations from the centre of a class up to 
 
 
 class Clusters:
-    """An evaluator: as many new rows as a split has, at most `MOST`, put on their scale.
+    """An evaluator: as many new rows as a split has, at most `MOST` or `most`, put on their scale.
 
     Where there are classes a row belongs to that whose centre is nearest, and is good up to 3 deviations from it:
     good is the share of those, classes how many classes have one, class_kl the divergence of their shares from the real
     ones, in nats.
     """
 
-    def __init__(self, sample: Sample, data: Data, split: str, prefix: str = ""):
+    def __init__(self, sample: Sample, data: Data, split: str, most: int, prefix: str = ""):
         self.sample, self.data, self.split, self.prefix = sample, data, split, prefix
+        self.most = min(most, MOST)
 
     @staticmethod
     def fits(data: Data, split: str) -> bool:
@@ -32,7 +33,7 @@ class Clusters:
         return data.about.kind == "table" and len(data.splits[split]) > 10
 
     def __call__(self) -> Mapping[str, Any]:
-        (batch,), front = list(self.data.batches(self.split, MOST))[:1], self.data.front[0]
+        (batch,), front = list(self.data.batches(self.split, self.most))[:1], self.data.front[0]
         x, n = batch["x"], len(batch["x"])
         told = bool(getattr(self.sample, "classes", 0))
         new = self.sample(n, self.data.compute.rng("gallery"), batch["y"] if told else None)

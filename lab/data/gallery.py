@@ -1,8 +1,7 @@
 """New pictures measured against real ones, by a classifier of the lab's own. N examples, F features, K classes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import torch
@@ -16,11 +15,20 @@ from .loaded import Data
 from .prepare import bright
 from .ruler import Looks, Ruler, ruler, seen
 
-MOST, LEARNED = 5_000, 100_000    # examples that are compared; that a nearest one is looked for among
+LEARNED = 100_000                 # examples that a nearest one is looked for among
 AT_ONCE = 500                     # examples that are looked at together
 NEAREST = 10                      # of what is made are shown beside the nearest that was learned from
 SIDE, WIDEST = 10, 12             # pictures in a column and in a row; classes that each have a column
 NAMES = ("frechet", "frechet_real", "precision", "recall", "density", "coverage", "duplicates", "classes", "class_kl")
+
+
+def first(data: Data, split: str, most: int) -> Iterator[Tensor]:
+    """The first pictures of a split, at most so many, [B, C, H, W]."""
+    for batch in data.batches(split, AT_ONCE):
+        if most <= 0:
+            return
+        yield batch["x"][:most]
+        most -= len(batch["x"])
 
 
 class Wall:
@@ -42,14 +50,14 @@ class Wall:
 
 
 class Gallery:
-    """An evaluator: as many new examples as there are in a split, at most `MOST`, of its shares of the classes.
+    """An evaluator: as many new examples as there are in a split, at most `most`, of its shares of the classes.
 
     frechet is the distance to the split by the features of lab.data.ruler; frechet_real that of as many training
     examples, which is what can be hoped for. agreement is the share that is taken for the class that was asked for.
     """
 
-    def __init__(self, sample: Sample, data: Data, split: str, prefix: str = ""):
-        self.sample, self.data, self.split, self.prefix = sample, data, split, prefix
+    def __init__(self, sample: Sample, data: Data, split: str, most: int, prefix: str = ""):
+        self.sample, self.data, self.split, self.most, self.prefix = sample, data, split, most, prefix
 
     @staticmethod
     def fits(data: Data, split: str) -> bool:
@@ -77,16 +85,12 @@ class Gallery:
     def known(self) -> tuple[Ruler, Looks, Looks]:
         """What it measures with, and what that sees in the split and in the training examples."""
         net = ruler(self.data)
-        return net, seen(net, self.pictures(self.split, MOST)), seen(net, self.pictures("train", LEARNED))
+        return net, seen(net, first(self.data, self.split, self.most)), seen(net, first(self.data, "train", LEARNED))
 
     def names(self) -> list[str]:
         """Of what it will find."""
         told = ["agreement"] if getattr(self.sample, "classes", 0) else []
         return [f"{self.prefix}made/{name}" for name in (*NAMES, *told)]
-
-    def pictures(self, split: str, most: int) -> list[Tensor]:
-        """The first of a split, [B, C, H, W]."""
-        return [batch["x"] for batch in islice(self.data.batches(split, AT_ONCE), -(-most // AT_ONCE))]
 
     def beside(self, made: Tensor, parts: Tensor, learned: Tensor) -> Any:
         """Two rows: pictures [n, C, H, W], and below each the nearest of those learned from, by `parts` [n, F]."""

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,22 @@ from .. import signals
 from ..contract import Sample
 from ..errors import UsageError
 from ..generated import frechet
+from .gallery import first
 from .loaded import Data
 from .prepare import bright
 
 VARIABLE = "LAB_INCEPTION"        # names a TorchScript file: (uint8 [B, 3, H, W], return_features=True) -> [B, F]
-MOST, AT_ONCE = 10_000, 100       # pictures that are compared, and looked at together
+AT_ONCE = 100                     # pictures that are looked at together
 
 
 class Inception:
     """An evaluator: the Frechet distance by the features of that network (Heusel et al. 2017, equation 6).
 
-    Of as many new pictures as the split has, at most `MOST`; with fewer pictures the distance is larger.
+    Of as many new pictures as the split has, at most `most`; with fewer pictures the distance is larger.
     """
 
-    def __init__(self, sample: Sample, data: Data, split: str, prefix: str = ""):
-        self.sample, self.data, self.split, self.prefix = sample, data, split, prefix
+    def __init__(self, sample: Sample, data: Data, split: str, most: int, prefix: str = ""):
+        self.sample, self.data, self.split, self.most, self.prefix = sample, data, split, most, prefix
         self.net = opened(Path(os.environ[VARIABLE]).expanduser()).to(data.compute.device)
 
     @staticmethod
@@ -41,17 +42,16 @@ class Inception:
         told = bool(getattr(self.sample, "classes", 0))
         label = y[:n].to(data.compute.device) if told and y is not None else None
         new = self.sample(n, data.compute.rng("inception"), label)                          # [N, C, H, W]
-        return {f"{self.prefix}made/fid": frechet(self.real, self.features(torch.split(new, AT_ONCE)))}
+        return {f"{self.prefix}made/fid": frechet(self.real, self.features([new]))}
 
     @cached_property
     def real(self) -> Tensor:
         """Of the split, [N, F]."""
-        batches = islice(self.data.batches(self.split, AT_ONCE), -(-MOST // AT_ONCE))
-        return self.features(batch["x"] for batch in batches)
+        return self.features(first(self.data, self.split, self.most))
 
     def features(self, parts: Iterable[Tensor]) -> Tensor:
         found = list[Tensor]()
-        for x in parts:
+        for x in chain.from_iterable(torch.split(part, AT_ONCE) for part in parts):
             signals.check()
             found.append(self.net(coloured(x), return_features=True).float())
         return torch.cat(found)

@@ -10,18 +10,16 @@ from .dataset import Held
 from .loaded import Data
 from .ruler import right, ruler, taught
 
-MOST = 10_000                     # examples that are made for it
-
 
 class Lessons:
-    """An evaluator: as many examples as there are for training, at most `MOST`, of its shares of the classes.
+    """An evaluator: as many examples as there are for training, at most `most`, of its shares of the classes.
 
     accuracy is that of a classifier which learns from them, on the split (Ravuri & Vinyals 2019); accuracy_real that of
     the same one which learns from the training split.
     """
 
-    def __init__(self, sample: Sample, data: Data, split: str, prefix: str = ""):
-        self.sample, self.data, self.split, self.prefix = sample, data, split, prefix
+    def __init__(self, sample: Sample, data: Data, split: str, most: int, prefix: str = ""):
+        self.sample, self.data, self.split, self.most, self.prefix = sample, data, split, most, prefix
 
     @staticmethod
     def fits(sample: Sample, data: Data) -> bool:
@@ -31,7 +29,7 @@ class Lessons:
     def __call__(self) -> Mapping[str, Any]:
         data, train = self.data, self.data.splits["train"]
         assert train.y is not None
-        y = train.y[torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:MOST]]
+        y = train.y[torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:self.most]]
         x = self.sample(len(y), data.compute.rng("lessons"), y.to(data.compute.device))     # [N, C, H, W]
         made = taught(data.about, Held(x=x.cpu(), y=y), data.compute)
         found = {"accuracy": right(made, data, self.split), "accuracy_real": right(ruler(data), data, self.split)}

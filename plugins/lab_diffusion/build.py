@@ -41,15 +41,16 @@ def ddpm(cfg: DDPM, world: World) -> Experiment:
     told = len(about.classes) if cfg.unlabelled < 1 else 0
     net = Told(denoiser, told, Scaled(copy.deepcopy(front), about.kind)).to(world.compute.device)
     learner = Diffuser(net, world.optimizer(net.parameters()), shape, cfg, world.compute)
-    return judged(learner, data)
+    return judged(learner, data, world.cfg.evaluate.samples)
 
 
-def judged(learner: Diffuser, data: Data) -> Experiment:
+def judged(learner: Diffuser, data: Data, most: int) -> Experiment:
     """With evaluations while it trains, and on the test split at the end, there also of what it makes."""
     last = "test" if "test" in data.splits else data.judged
     sample = FromNoise(learner) if learner.cfg.eta else FromCodes(learner.made, learner.numbers, learner.net.classes)
     during: dict[str, Evaluator] = {data.judged: Errors(learner, data, data.judged)}
-    closing: dict[str, Evaluator] = {last: Errors(learner, data, last, f"{last}/"), **at_the_end(sample, data, last)}
+    closing: dict[str, Evaluator] = {last: Errors(learner, data, last, f"{last}/"), 
+                                     **at_the_end(sample, data, last, most)}
     if data.about.kind == "picture":
         during["wall"] = Wall(sample, learner.compute, rows=FEW)
     stream, found = data.stream(learner.cfg.batch_size), layers(learner, data)

@@ -26,9 +26,9 @@ class Dense(nn.Module):
     def __init__(self, cfg: DenoiserMLP, shape: tuple[int, ...]):
         super().__init__()
         numbers, self.shape = math.prod(shape), shape
-        self.first = nn.Sequential(nn.Flatten(), nn.Linear(numbers, cfg.hidden))
-        self.blocks = nn.ModuleList(Block(cfg.hidden) for _ in range(cfg.blocks))
-        self.last = nn.Sequential(nn.LayerNorm(cfg.hidden), nn.SiLU(), nn.Linear(cfg.hidden, numbers),
+        self.first = nn.Sequential(nn.Flatten(), nn.Linear(numbers, cfg.width))
+        self.blocks = nn.ModuleList(Block(cfg.width) for _ in range(cfg.blocks))
+        self.last = nn.Sequential(nn.LayerNorm(cfg.width), nn.SiLU(), nn.Linear(cfg.width, numbers),
                                   nn.Unflatten(1, shape))
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
@@ -40,4 +40,4 @@ class Dense(nn.Module):
 
 
 def build(cfg: DenoiserMLP, shape: tuple[int, ...]) -> Denoiser:
-    return Denoiser(Dense(cfg, shape), cfg.hidden)
+    return Denoiser(Dense(cfg, shape), cfg.width)

@@ -10,7 +10,7 @@ from lab.average import Average
 from lab.compute import Compute
 from lab.contract import Batch, Learner, Metrics
 
-from . import noise as mixed
+from . import mixing
 from .network import Told
 from .plugin import DDPM
 
@@ -40,7 +40,7 @@ class Diffuser(Learner):
 
     def draws(self, n: int, label: Tensor | None, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor | None]:
         """Times [n], noise [n, *shape], and labels [n] of which some are kept back."""
-        t = mixed.times(n, torch.rand((), generator=rng, device=rng.device))
+        t = mixing.times(n, torch.rand((), generator=rng, device=rng.device))
         noise = torch.randn(n, *self.shape, generator=rng, device=rng.device)
         if not self.net.classes or label is None:
             return t, noise, None
@@ -57,12 +57,12 @@ class Diffuser(Learner):
         alpha, sigma = self.parts(t)
         with self.compute.autocast():
             said = net(alpha * x + sigma * noise, t, label)
-        off: Tensor = said.float() - mixed.wanted(self.cfg.predict, x, noise, alpha, sigma)
+        off: Tensor = said.float() - mixing.wanted(self.cfg.predict, x, noise, alpha, sigma)
         return off.square().flatten(1).mean(-1)
 
     def parts(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """alpha and sigma at times [n], each [n, 1, ...] as examples have axes."""
-        alpha, sigma = (each.view(-1, *[1] * len(self.shape)) for each in mixed.parts(self.cfg.schedule, t))
+        alpha, sigma = (each.view(-1, *[1] * len(self.shape)) for each in mixing.parts(self.cfg.schedule, t))
         return alpha, sigma
 
     @torch.no_grad()
@@ -70,12 +70,12 @@ class Diffuser(Learner):
         """Noise [n, D] to examples as the data has them; with `rng` noise is added on the way."""
         z, steps = z.view(-1, *self.shape), self.cfg.sampling_steps
         for i in range(steps, 0, -1):
-            t, then = (torch.full((len(z),), mixed.LAST * j / steps, device=z.device) for j in (i, i - 1))
+            t, then = (torch.full((len(z),), mixing.LAST * j / steps, device=z.device) for j in (i, i - 1))
             now = self.parts(t)
-            x = mixed.example(self.cfg.predict, self.said(z, t, label), z, *now)
+            x = mixing.example(self.cfg.predict, self.said(z, t, label), z, *now)
             x = x.clamp(-1, 1) if self.net.scaled.front is None else x                      # a pixel is not beyond
             fresh = None if rng is None else torch.randn(z.shape, generator=rng, device=z.device)
-            z = mixed.less(z, x, now, self.parts(then), self.cfg.eta, fresh)
+            z = mixing.less(z, x, now, self.parts(then), self.cfg.eta, fresh)
         return self.net.scaled.back(z)
 
     def said(self, z: Tensor, t: Tensor, label: Tensor | None) -> Tensor:

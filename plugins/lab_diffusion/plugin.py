@@ -16,11 +16,11 @@ class DenoiserMLP:
     """Fully connected residual blocks on the flattened example."""
 
     name: str = "denoiser_mlp"
-    hidden: int = 128             # width
+    width: int = 128
     blocks: int = 3
 
     def __post_init__(self) -> None:
-        within("model.hidden", self.hidden, 1, 1_000_000)
+        within("model.width", self.width, 1, 1_000_000)
         within("model.blocks", self.blocks, 1, 1000)
 
 
@@ -84,7 +84,7 @@ class DDPM:
 
 DEFAULT: dict[str, Any] = {"budget.epochs": 60, "optimizer.lr": 1e-3, "optimizer.schedule": "cosine"}
 DIGITS: dict[str, Any] = {**DEFAULT, "budget.epochs": 100, "model.channels": [24, 48]}
-SMALL = ("model=denoiser_mlp", "model.hidden=32", "model.blocks=1", "agent.batch_size=16", "agent.ema=0.9",
+SMALL = ("model=denoiser_mlp", "model.width=32", "model.blocks=1", "agent.batch_size=16", "agent.ema=0.9",
          "agent.sampling_steps=4", "optimizer.lr=1e-2")
 
 

@@ -74,11 +74,12 @@ def judged(learner: Adversaries, world: World, stream: Shuffled) -> Experiment:
     data, generator = world.data, learner.generator
     sample = FromCodes(partial(decoded, learner), generator.latent, generator.classes)
     last = "test" if "test" in data.splits else data.judged
-    during = measured(sample, data, data.judged)
+    most = world.cfg.evaluate.samples
+    during = measured(sample, data, data.judged, most)
     if data.about.kind == "picture":
         during["wall"] = Wall(sample, world.compute)
     found = layers(learner, data)
-    return Experiment(learner, stream, during, at_the_end(sample, data, last),
+    return Experiment(learner, stream, during, at_the_end(sample, data, last, most),
                       summary(nn.ModuleList([generator, learner.critic]), found),
                       sample=sample, operations=sum(row[-1] for row in found) * stream.size)
 

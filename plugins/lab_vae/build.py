@@ -173,7 +173,7 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
     sample = None
     if isinstance(learner, Variational):
         sample = FromCodes(learner.example, learner.net.latent, learner.net.classes)
-        closing |= at_the_end(sample, data, last)
+        closing |= at_the_end(sample, data, last, world.cfg.evaluate.samples)
     found = layers(learner, data)
     return Experiment(learner, stream, {data.judged: during}, closing, summary(learner.net, found),
                       sum(row[-1] for row in found) * stream.size, sample=sample)
