@@ -98,4 +98,6 @@ class Experiment:
     operations: int = 0           # of one update's forward pass, where they are known: lab.layers counts them
     predict: Predict | None = None    # what the learner says of examples, for `lab predict` and `lab export`
     sample: Sample | None = None  # for `lab sample`
+    cost: Predict | None = None   # (x [B, ...]) -> nats that it takes to say each of them [B]: `lab predict` of those
+    # ^ that predict nothing; what costs much is unlike what was learned
     policy: Policy | None = None  # for evaluation over episodes, `lab eval` and `lab play`

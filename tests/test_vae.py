@@ -248,6 +248,19 @@ def test_rows_of_a_table_come_back_in_their_own_units(lab, tmp_path):
     assert code == 2 and "an example of this data is a table, no picture; use NAME.npz" in error
 
 
+def test_what_is_strange_costs_more_to_say(lab, tmp_path):
+    """Rows of size 100 and of size 400, where 100 is usual; asked for again they cost the same."""
+    path, sizes = tmp_path / "rows.csv", np.random.default_rng(0).normal(100, 10, 200)
+    path.write_text("\n".join(["size,kind", *(f"{size:.2f},{i % 2}" for i, size in enumerate(sizes))]))
+    assert lab("+agent=autoencoder", "data=csv", f"data.path={path}", "data.target=kind", "model=vae_mlp",
+               "agent.latent=1", "budget.epochs=5", f"hydra.run.dir={tmp_path / 'run'}")[0] == 0
+    (tmp_path / "new.csv").write_text("size\n100\n400\n")
+    code, said, _ = lab("predict", tmp_path / "run", tmp_path / "new.csv")
+    assert code == 0 and said == lab("predict", tmp_path / "run", tmp_path / "new.csv")[1]
+    header, usual, strange = [line.rpartition(",")[2] for line in said.splitlines()]
+    assert header == "nats" and float(strange) > float(usual) + 3
+
+
 def test_the_front_undone():
     from lab.data.dataset import Column
 

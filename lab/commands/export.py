@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     args.add_argument("--out", type=Path, default=Path("."), help="the folder to write to (default: here)")
     args.add_argument("--format", nargs="+", choices=FORMATS, default=list(FORMATS))
     given = args.parse_args(argv)
-    cfg, made, about, dtype, count = opened(given.run)
+    cfg, made, about, dtype, count = opened(given.run, "predict")
     if about.ragged:
         raise UsageError("the sequences of this run are of several lengths, and a network that is exported takes "
                          "inputs of one; use lab predict")

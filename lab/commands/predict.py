@@ -23,7 +23,9 @@ Row = dict[str, Any]
 
 
 def main(argv: list[str]) -> int:
-    """Writes one row for each example: its name, the class and the chance of every class, or the numbers predicted."""
+    """Writes one row for each example: its name, the class and the chance of every class, or the numbers predicted; of
+    autoencoders the nats that it takes to say it.
+    """
     args = Parser("predict", "Predict what a run has learned to predict, for pictures, folders of them or csv files.")
     args.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
     args.add_argument("input", nargs="+", metavar="INPUT", help="pictures and folders of them, or csv files")
@@ -33,7 +35,7 @@ def main(argv: list[str]) -> int:
     kind = given.format or (given.out.suffix.lstrip(".") if given.out else "csv")
     if kind not in ("csv", "json"):
         raise UsageError(f"--out {given.out}: expected a name that ends in .csv or .json, or --format")
-    cfg, made, about, dtype, _ = opened(given.run)
+    cfg, made, about, dtype, _ = opened(given.run, "predict", "cost")
     found = list(rows(made, about, inputs(about, dtype, cfg.data, given.input)))
     text = as_csv(found) if kind == "csv" else json.dumps(found, indent=1) + "\n"
     if given.out is None:
@@ -48,12 +50,16 @@ def main(argv: list[str]) -> int:
 
 
 def rows(made: Assembled, about: About, batches: Iterator[Any]) -> Iterator[Row]:
-    device, predict = made.compute.device, made.experiment.predict
-    assert predict is not None
+    device, predict, cost = made.compute.device, made.experiment.predict, made.experiment.cost
     with torch.no_grad(), evaluating(made.experiment.learner):
         for names, batch in batches:
+            x = batch["x"].to(device)
+            if predict is None:
+                assert cost is not None
+                yield from ({"input": name, "nats": nats} for name, nats in zip(names, cost(x).tolist(), strict=True))
+                continue
             length = batch["length"].to(device) if about.ragged else None
-            out = predict(batch["x"].to(device), length).float().cpu()                      # [B, K]
+            out = predict(x, length).float().cpu()                      # [B, K]
             yield from said(about, names, out, made.experiment.learner.says_chances)
 
 

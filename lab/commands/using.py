@@ -17,18 +17,18 @@ from ..world import Exhibition
 from .chosen import chosen
 
 
-def opened(path: Path, use: str = "predict") -> tuple[LabConfig, Assembled, About, torch.dtype, int]:
+def opened(path: Path, *uses: str) -> tuple[LabConfig, Assembled, About, torch.dtype, int]:
     """Config, experiment with what was learned, the data's description, the type of its inputs, the checkpoint's count.
 
     `path` is a run or one of its checkpoints, see `chosen`. Raises ResumeError where there is no run or no intact
-    checkpoint, UsageError where the experiment has nothing to `use`: "predict" or "sample".
+    checkpoint, UsageError where the experiment has nothing for any of `uses`: "predict", "cost" or "sample".
     """
     run, at, state = chosen(path)
     cfg, (about, dtype) = load_config(run), remembered(run)
     cfg.log.sinks = []
     made = assemble(cfg, kind=partial(Described, about=about))  # type: ignore[arg-type]
-    if getattr(made.experiment, use) is None:
-        raise UsageError(f"{cfg.agent.name} has nothing to {use} with")
+    if all(getattr(made.experiment, use) is None for use in uses):
+        raise UsageError(f"{cfg.agent.name} has nothing to {uses[0]} with")
     if made.experiment.learner.needs_data:
         made = assemble(cfg, kind=Exhibition)
     with fitting(run):

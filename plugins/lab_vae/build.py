@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -176,7 +177,13 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
         closing |= at_the_end(sample, data, last, world.cfg.evaluate.samples)
     found = layers(learner, data)
     return Experiment(learner, stream, {data.judged: during}, closing, summary(learner.net, found),
-                      sum(row[-1] for row in found) * stream.size, sample=sample)
+                      sum(row[-1] for row in found) * stream.size, sample=sample,
+                      cost=None if learner.net.classes else partial(cost, learner))
+
+
+def cost(learner: Reconstructor, x: Tensor) -> Tensor:
+    """-log p(x | code) of examples as the data has them: [B]."""
+    return learner.terms(x, None, learner.draws(len(x), learner.compute.rng("cost")))["reconstruction"]
 
 
 def layers(learner: Reconstructor, data: Data) -> list[Row]:
