@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .state import Saved
 
@@ -37,6 +38,11 @@ def count_parameters(part: object) -> int:
     """Parameters that are learned in every network that `part` holds, each once: not those of a copy that follows."""
     return sum({id(p): p.numel() for module in modules(part).values() for p in module.parameters()
                 if p.requires_grad}.values())
+
+
+def mixes(net: nn.Module) -> bool:
+    """Whether what it says of an example depends on the others in the batch."""
+    return any(isinstance(part, _BatchNorm) for part in net.modules())
 
 
 @contextmanager

@@ -69,6 +69,20 @@ def test_the_critic_steps_more_often_and_the_schedule_counts_updates(steps):
     assert generator["lr"] == pytest.approx(0.01 * 0.91) and critic["lr"] == pytest.approx(0.04 * 0.91)
 
 
+@pytest.mark.parametrize("agent", ["gan", "conditional_gan"])
+@pytest.mark.parametrize("norm, apart", [("none", False), ("layer", False), ("batch", True)])
+def test_real_and_made_are_seen_together_where_that_is_the_same(agent, norm, apart):
+    learner = maker(agent, f"model.critic_norm={norm}")().experiment.learner
+    torch.manual_seed(0)
+    real, made, label = torch.randn(6, 1, 8, 8), torch.randn(6, 1, 8, 8), torch.arange(6)
+    told = label if agent == "conditional_gan" else None
+    with torch.no_grad():
+        found = learner.said(real, made, told)
+        singly = [learner.critic(x, told) for x in (real, made)]
+    assert learner.apart == apart
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, singly, strict=True))
+
+
 def test_weights_are_clipped():
     made = maker("wgan", "agent.clip=0.02")()
     learner, stream = made.experiment.learner, made.experiment.stream

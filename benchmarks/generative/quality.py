@@ -9,7 +9,6 @@ results/generative/quality/<row>.csv; the table shows those of `SHOWN`.
 ring_*, grid_*     8 and 25 heaps of points in the plane, 2,500 rows made (Metz et al. 2017, Srivastava et al. 2017):
                    classes of 8 or 25 that are found, divergence of their shares, share of rows near one
 digits_*           scikit-learn's digits, each command as it comes
-fashion_*          Fashion-MNIST, as many made as the test split's first 5,000
 fashion_vae        the bound on the likelihood with 5,000 samples, in nats: 228.70 of Exemplar VAE, arXiv:2004.04795
 """
 
@@ -33,7 +32,6 @@ ROWS = {                          # name: the command's arguments
     "ring_ddpm": "+agent=ddpm data=ring model=denoiser_mlp", "grid_ddpm": "+agent=ddpm data=grid model=denoiser_mlp",
     **{f"digits_{agent}": f"+agent={agent}" for agent in ("vae", "conditional_vae", "gan", "conditional_gan", "ddpm")},
     "fashion_vae": "+experiment=fashion_vae",
-    **{f"fashion_{agent}": f"+experiment=fashion_{agent}" for agent in ("gan", "wgan_gp", "conditional_gan", "ddpm")},
 }
 PREFIX = "eval/test/"
 SHOWN = {"iwae/nats": "nats", "made/frechet": "frechet", "made/frechet_real": "real", "made/precision": "precision",

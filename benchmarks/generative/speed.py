@@ -8,7 +8,8 @@ gan_conv   the same with convolutions of 64 and 32 channels
 
 lab        python -m lab +agent=vae or gan data=fashion_mnist as it comes, but for the network and the optimizer; of the
            GAN without the average of the generator, which the others do not have either
-by-hand    a loop by hand that does the same: data on the device, bfloat16 where the lab chooses it, fused Adam
+by-hand    a loop by hand that does the same: data on the device, bfloat16 where the lab chooses it, fused Adam, real and
+           made pictures before the critic in one batch
 plain      a loop by hand: DataLoader over a TensorDataset, float32; of the GAN with two optimizers
 pythae     pythae 0.1.2's VAE and BaseTrainer with this encoder and decoder (vae alone)
 lightning  PyTorch Lightning's Trainer on the plain loop's data and network, without logger and checkpoints (vae alone)
@@ -107,7 +108,7 @@ class Steps:
     """Of a network and its losses: what a plain loop does with a batch of pixels from 0 to 1."""
 
     def __init__(self, task: str, fused: bool):
-        self.vae, self.size = task == "vae", BATCH[task]
+        self.vae, self.size, self.together = task == "vae", BATCH[task], fused
         nets: list[nn.Module] = [VAE()] if self.vae else list(rivals(task))
         rate, betas = (1e-3, (0.9, 0.999)) if self.vae else (2e-4, (0.5, 0.999))
         self.nets = nets
@@ -118,7 +119,9 @@ class Steps:
             return self.step(self.nets[0](x), 0)
         generator, critic = self.nets
         made = tanh(generator(torch.randn(len(x), CODE)))
-        self.step(softplus(-critic(2 * x - 1).float()).mean() + softplus(critic(made.detach()).float()).mean(), 1)
+        both = (2 * x - 1, made.detach().float())
+        real, told = critic(torch.cat(both)).chunk(2) if self.together else map(critic, both)
+        self.step(softplus(-real.float()).mean() + softplus(told.float()).mean(), 1)
         return self.step(softplus(-critic(made).float()).mean(), 0)
 
     def step(self, loss: Tensor, which: int) -> Tensor:

@@ -4,10 +4,10 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import UsageError
 from ..layers import Row, rows
+from ..modules import mixes
 from ..world import World
 from .dataset import About
 from .loaded import Data
@@ -56,7 +56,7 @@ def network(world: World, outputs: int | None = None) -> Network:
 
 def enough_examples(net: nn.Module, stream: Shuffled) -> None:
     """Raises UsageError for batches of one example, where layers need the variance of several."""
-    if stream.size == 1 and any(isinstance(part, _BatchNorm) for part in net.modules()):
+    if stream.size == 1 and mixes(net):
         raise UsageError("agent.batch_size=1 leaves model.norm=batch one example, which has no variance; use "
                          "model.norm=none, or more examples in a batch")
 

@@ -6,7 +6,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from lab.codes import FromCodes
 from lab.contract import Experiment
@@ -18,6 +17,7 @@ from lab.data.scaled import Scaled
 from lab.data.shuffled import Shuffled
 from lab.errors import UsageError
 from lab.layers import Row, rows, summary
+from lab.modules import mixes
 from lab.nn import Rivals
 from lab.world import World
 
@@ -58,7 +58,7 @@ def experiment(cfg: GAN, world: World, classes: int) -> Experiment:
                          "lab.nn.Rivals")
     generator = Generator(rivals, cfg.latent, classes, scaled).to(world.compute.device)
     critic = Critic(rivals, classes, getattr(world.cfg.model, "critic_norm", "none")).to(world.compute.device)
-    if cfg.penalty != "none" and any(isinstance(part, _BatchNorm) for part in critic.modules()):
+    if cfg.penalty != "none" and mixes(critic):
         LOG.warning("agent.penalty=%s looks at the critic's gradient at single examples, which batch statistics mix: "
                     "use model.critic_norm=layer, spectral or none", cfg.penalty)
     optimizers = (world.optimizer(generator.parameters()),
