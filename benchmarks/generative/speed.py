@@ -8,8 +8,8 @@ gan_conv   the same with convolutions of 64 and 32 channels
 
 lab        python -m lab +agent=vae or gan data=fashion_mnist as it comes, but for the network and the optimizer; of the
            GAN without the average of the generator, which the others do not have either
-by-hand    a loop by hand that does the same: data on the device, bfloat16 where the lab chooses it, fused Adam, real and
-           made pictures before the critic in one batch
+by-hand    a loop by hand that does the same: data on the device, bfloat16 where the lab chooses it, fused Adam, real
+           and made pictures before the critic in one batch
 plain      a loop by hand: DataLoader over a TensorDataset, float32; of the GAN with two optimizers
 pythae     pythae 0.1.2's VAE and BaseTrainer with this encoder and decoder (vae alone)
 lightning  PyTorch Lightning's Trainer on the plain loop's data and network, without logger and checkpoints (vae alone)
