@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from .compute import Compute
+from .devices import cores
 from .env_state import Tier
 from .envs import Envs
 from .errors import EnvError, ResumeError
@@ -135,8 +136,3 @@ class Where:
         share, copy = self.shares[worker], int(self.now[worker])
         copy = copy if copy in share else share.start
         return f"copy {copy} of {self.shares[-1].stop}, in its episode {int(self.episodes[copy])}"
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

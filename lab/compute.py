@@ -1,7 +1,6 @@
 """The machine, handed to plugins as tools: where to compute, how precisely, how fast, with which randomness."""
 
 import math
-import os
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import ComputeConfig
-from .devices import choose_device, gpu, has_bf16, use_threads
+from .devices import choose_device, gpu, has_bf16, threads_at_most, use_threads
 from .errors import UsageError
 from .nn import dense_layers
 
@@ -54,7 +53,7 @@ class Compute:
         gains = {name for name, work in WORK.items() if parameters >= LARGE or operations >= work}
         if self.precision == "auto":
             self.be_precise("bf16" if "bf16" in gains and has_bf16(self.device) else "fp32")
-        self.threads = self.threads or ((os.cpu_count() or 1) if "threads" in gains else 1)
+        self.threads = self.threads or (threads_at_most() if "threads" in gains else 1)
         use_threads(self.threads)
         torch.set_flush_denormal(True)        # the decayed moments of idle weights would slow Adam tenfold on a CPU
 

@@ -59,6 +59,17 @@ def keep_memory() -> None:
             library.mallopt(parameter, size)
 
 
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_at_most() -> int:
+    """As many as it may use, fewer where OMP_NUM_THREADS says so."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores(), int(said)) if said.isdecimal() and int(said) else cores()
+
+
 def use_threads(count: int) -> None:
     """Of torch, and of numpy's own library, which else takes every core for a product of a few rows."""
     torch.set_num_threads(count)

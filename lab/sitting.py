@@ -3,10 +3,9 @@
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -18,6 +17,7 @@ from .budget import Periods
 from .config import plain_of, world_name
 from .errors import DiskError, Diverged, LabError, UsageError
 from .host import host
+from .log_file import log_file
 from .media import Text
 from .modules import count_parameters
 from .progress import Progress
@@ -57,6 +57,12 @@ class Sitting:
             try:
                 if state is not None:
                     self.load(state)          # a refusal leaves everything as it was
+                if (more := self.over()) and self.old.get("status") == "finished":
+                    why = f": {self.runner.best.ending()}" if self.runner.best.over else ""
+                    LOG.info("this run is finished%s; it goes on with a larger %s. Nothing was changed", why, more)
+                    return self
+                if state is not None:
+                    self.record.cut(state["lines"])
             except signals.Stop as stop:
                 self.code = stop.exit_code
                 LOG.info("stopped by %s before the first update; nothing was changed", stop)
@@ -81,7 +87,14 @@ class Sitting:
     def load(self, state: Mapping[str, Any]) -> None:
         with folder.fitting(self.path):
             self.runner.load(state)
-        self.record.cut(state["lines"])
+
+    def over(self) -> str:
+        """The keys of which a larger value lets a run go on that is at its end; "": it is not."""
+        if self.runner.best.over:
+            return "evaluate.patience"
+        if self.budget.used(self.stream.count, self.runner.updates, self.runner.seconds) < 1:
+            return ""
+        return " or ".join(f"budget.{name}" for name, value in vars(self.cfg.budget).items() if value)
 
     def train(self, new: bool) -> None:
         """A new run writes its first checkpoint at once: a disk that cannot hold it is found out now."""
@@ -160,10 +173,8 @@ class Sitting:
                  "s" * (about["threads"] != 1), about["jit"], f"{size:,}")
         for note in [*self.stream.notes(), *self.made.experiment.summary.splitlines()]:
             LOG.info("%s", note)
-        if self.runner.best.over:
-            LOG.info("this run is finished: %s; it goes on with a larger evaluate.patience", self.runner.best.ending())
-        elif self.budget.used(self.stream.count, self.runner.updates, self.runner.seconds) >= 1:
-            LOG.info("this run is finished; it goes on with a larger budget.steps, .updates or .minutes")
+        if self.over():
+            LOG.info("training is at its end; what is measured there is still to come")
         if self.budget.steps <= self.stream.warmup:
             LOG.warning("the budget of %s %s ends before the first update, which comes after %s: nothing is learned",
                         f"{self.budget.steps:,}", self.stream.unit, f"{self.stream.warmup:,}")
@@ -178,23 +189,3 @@ class Sitting:
                 "best": runner.best.describe(), "count": self.stream.count, "updates": runner.updates,
                 "seconds": round(runner.seconds, 3), "parameters": runner.learner.num_parameters(),
                 "final": {name: folder.finite(value) for name, value in runner.final.items()}}
-
-
-class log_file:
-    """Everything said is also written to RUN/lab.log."""
-
-    def __init__(self, path: Path):
-        self.path = path / "lab.log"
-
-    def __enter__(self) -> None:
-        try:
-            self.handler: logging.Handler = logging.FileHandler(self.path)
-        except OSError as error:
-            raise checkpoint.disk_error(error, self.path) from error
-        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        LOG.addHandler(self.handler)
-
-    def __exit__(self, *failure: object) -> None:
-        LOG.removeHandler(self.handler)
-        with suppress(OSError):           # what a full disk did not take
-            self.handler.close()

@@ -3,7 +3,6 @@
 import copy
 import itertools
 import math
-import os
 import platform
 import resource
 import shutil
@@ -228,7 +227,8 @@ def test_seeds_depend_on_the_name_and_the_seed_alone(cpu):
 
 @pytest.fixture
 def cores(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(devices, "cores", lambda: 3)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(compute, "has_bf16", lambda device: True)
 
 
@@ -238,6 +238,12 @@ def cores(monkeypatch):
 def test_auto_is_settled_by_parameters_and_operations(size, operations, precision, threads, cpu, cores):
     cpu.settle(size, operations)
     assert (cpu.precision, cpu.threads, torch.get_num_threads()) == (precision, threads, threads)
+
+
+@pytest.mark.parametrize("said, threads", [("", 3), ("2", 2), ("8", 3), ("0", 3), ("two", 3)])
+def test_no_more_threads_than_the_process_may_use_or_was_told(said, threads, cores, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert devices.threads_at_most() == threads
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="freed memory goes its own way here")

@@ -215,7 +215,7 @@ def test_files_that_are_not_there(tmp_path, write):
 
 
 @pytest.mark.parametrize("settings, message", [
-    ({}, "data.target is missing: name the column to predict"), ({"path": "", "target": "y"}, "data.path is missing"),
+    ({"path": "", "target": "y"}, "data.path is missing"),
     ({"target": "y", "task": "class"}, r"data.task=class is not known. Did you mean 'classes'\?"),
     ({"target": "y", "separator": ",,"}, "data.separator is ',,'; expected one character, or tab, semicolon"),
     ({"target": "y", "separator": '"'}, "data.separator is '\"'")])
@@ -225,6 +225,28 @@ def test_mistakes_in_the_config(settings, message):
 
 
 # --- end to end ---
+
+@pytest.mark.parametrize("agent", ["vae", "kmeans"])
+def test_without_a_target_all_columns_are_learned(agent, write):
+    path = write("a,b\n" + "".join(f"{i / 7},{'uvw'[i % 3]}\n" for i in range(40)))
+    model = [] if agent == "kmeans" else ["model=vae_mlp"]
+    made = assemble(composed([f"+agent={agent}", "data=csv", f"data.path={path}", *model]))
+    assert [column.name for column in made.data.about.columns] == ["a", "b"] and made.data.about.outputs == 0
+    made.experiment.learner.update(made.experiment.stream.next())
+
+
+@pytest.mark.parametrize("agent", ["classifier", "regressor", "logistic_regression"])
+def test_who_needs_a_target_says_so(agent, write):
+    path = write("a,b\n" + "".join(f"{i / 7},{i % 3}\n" for i in range(40)))
+    with pytest.raises(UsageError, match=f"data.target is missing: name the column that {agent} is to predict"):
+        assemble(composed([f"+agent={agent}", "data=csv", f"data.path={path}"]))
+
+
+def test_one_class_is_none(write):
+    path = write("a,y\n" + "".join(f"{i / 7},cat\n" for i in range(40)))
+    with pytest.raises(UsageError, match="the classifier tells classes apart, and data=csv has only 'cat'"):
+        assemble(composed(["+agent=classifier", "data=csv", f"data.path={path}", "data.target=y"]))
+
 
 @pytest.mark.parametrize("target, agent", [("y", "classifier"), ("a", "regressor")])
 def test_an_agent_learns_it(target, agent, write):

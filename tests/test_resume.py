@@ -229,11 +229,13 @@ def contents(folder, *names):
 
 
 def test_a_finished_run_stays_as_it_is(whole, lab):
-    names = ("checkpoints/*/*", "metrics.jsonl", "media/**/*")
-    before, final = contents(whole, *names), about(whole)["final"]
-    code, _, err = lab("resume=whole")
-    assert code == 0 and contents(whole, *names) == before and about(whole)["final"] == final
-    assert "finished at " in err and about(whole)["status"] == "finished"
+    """Also its settings, when others are given that would train nothing."""
+    names = ("checkpoints/*/*", "metrics.jsonl", "media/**/*", "config.yaml", "run.json")
+    before = contents(whole, *names)
+    for words in ((), ("optimizer.lr=0.5", "budget.updates=3")):
+        code, _, err = lab("resume=whole", *words)
+        assert code == 0 and contents(whole, *names) == before
+        assert "this run is finished; it goes on with a larger budget.updates. Nothing was changed" in err
 
 
 def test_a_larger_budget_goes_on_in_place(whole, lab, tmp_path):
@@ -268,7 +270,8 @@ def test_another_learning_rate_is_taken(whole, lab):
 
 
 def test_what_auto_came_to_is_kept_and_a_change_is_told(whole, lab, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr("lab.devices.cores", lambda: 2)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("lab.compute.LARGE", 1)           # what would now be a large network
     code, _, err = lab("resume=whole", f"budget.updates={UPDATES + 1}")
     assert code == 0 and torch.get_num_threads() == 1 and "the same bits" not in err

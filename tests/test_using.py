@@ -179,17 +179,17 @@ def test_of_the_best_checkpoint_where_there_is_one(lab, houses, tmp_path):
     from lab.commands import using
 
     run = tmp_path / "best"
-    assert using.opened(houses)[-1] == 30 * 72
+    assert using.opened(houses, "predict")[-1] == 30 * 72
     assert lab("+agent=classifier", "data=iris", "model=linear", "budget.epochs=30", "evaluate.metric=accuracy",
                f"hydra.run.dir={run}")[0] == 0
     about = json.loads((run / "run.json").read_text())
     best = about["best"]["count"]
     (run / "run.json").write_text(json.dumps({**about, "best": {}}))
-    assert using.opened(run)[-1] == best < about["count"] == 30 * 108
-    assert using.opened(run / "checkpoints" / f"{about['count']:012}")[-1] == about["count"]
+    assert using.opened(run, "predict")[-1] == best < about["count"] == 30 * 108
+    assert using.opened(run / "checkpoints" / f"{about['count']:012}", "predict")[-1] == about["count"]
     shutil.rmtree(run / "checkpoints" / f"{best:012}")
     with pytest.raises(ResumeError, match=f"{best:012}: incomplete"):
-        using.opened(run)
+        using.opened(run, "predict")
 
 
 def test_scores_are_not_called_chances(lab, tmp_path):

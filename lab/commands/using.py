@@ -28,7 +28,8 @@ def opened(path: Path, *uses: str) -> tuple[LabConfig, Assembled, About, torch.d
     cfg.log.sinks = []
     made = assemble(cfg, kind=partial(Described, about=about))  # type: ignore[arg-type]
     if all(getattr(made.experiment, use) is None for use in uses):
-        raise UsageError(f"{cfg.agent.name} has nothing to {uses[0]} with")
+        makes = "; it makes examples: lab sample" if made.experiment.sample else ""
+        raise UsageError(f"{cfg.agent.name} has nothing to {uses[0]} with{makes}")
     if made.experiment.learner.needs_data:
         made = assemble(cfg, kind=Exhibition)
     with fitting(run):

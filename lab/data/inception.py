@@ -65,6 +65,8 @@ def coloured(x: Tensor) -> Tensor:
 
 def opened(file: Path) -> Any:
     """Raises UsageError for what is no TorchScript file."""
+    if not file.is_file():
+        raise UsageError(f"{VARIABLE}={file}: there is no such file")
     try:
         return torch.jit.load(str(file), map_location="cpu").eval()     # type: ignore[no-untyped-call]
     except (OSError, RuntimeError, ValueError) as error:

@@ -61,6 +61,16 @@ def enough_examples(net: nn.Module, stream: Shuffled) -> None:
                          "model.norm=none, or more examples in a batch")
 
 
+def must_have_target(agent: str, data: Data) -> None:
+    """Raises UsageError for data with nothing to predict."""
+    if data.about.outputs:
+        return
+    if getattr(data.cfg, "target", None) == "":
+        raise UsageError(f"data.target is missing: name the column that {agent} is to predict")
+    raise UsageError(f"{agent} learns a target, and data={data.cfg.name} has none; use an agent that needs none, "
+                     "such as +agent=kmeans, pca or vae")
+
+
 def whole_examples(agent: str, data: Data) -> None:
     """Raises UsageError for data that an agent which learns the examples themselves cannot have."""
     if data.about.ragged:

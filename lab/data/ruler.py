@@ -72,7 +72,8 @@ def ruler(data: Data) -> Ruler:
         made.load_state_dict(safetensors.torch.load_file(file))
         return made.eval().requires_grad_(False)
     except (OSError, RuntimeError, safetensors.SafetensorError):              # not there yet, or damaged
-        LOG.info("training the classifier of %s by which what is made is measured", data.cfg.name)
+        LOG.info("training the classifier of %s by which what is made is measured: once for these examples",
+                 data.cfg.name)
     made = taught(data.about, data.splits["train"], data.compute)
     keep(made, file)
     return made

@@ -46,8 +46,8 @@ class Images(Located):
 class Csv(Located):
     """A table: a header, and a row for each example."""
 
-    target: str = ""              # the column to predict
-    columns: list[str] = field(default_factory=list)          # to predict it from; []: all the others
+    target: str = ""              # the column to predict; "": none, for agents that predict nothing
+    columns: list[str] = field(default_factory=list)          # to predict it from, or to learn; []: all the others
     categorical: list[str] = field(default_factory=list)      # that are categories though they are numbers
     task: str = "auto"            # classes; numbers; auto: text, and up to 20 different whole numbers, are classes
     separator: str = ","          # between fields; also tab, semicolon, space
@@ -55,8 +55,6 @@ class Csv(Located):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.target:
-            raise UsageError("data.target is missing: name the column to predict")
         one_of("data.task", self.task, TASKS)
         self.separator = separator(self.separator)
 

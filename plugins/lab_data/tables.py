@@ -20,18 +20,21 @@ def build(cfg: Csv) -> Dataset:
     if cfg.test_path:
         found["test"] = csv_file.read(file(cfg.test_path, "data.test_path"), cfg.separator)
     train = found["train"]
-    target = target_of(train, cfg.target, cfg.task)
+    target = target_of(train, cfg.target, cfg.task) if cfg.target else None
     columns = columns_of(train, inputs(cfg, train), cfg.categorical)
     if cfg.unseen == "other":
         columns = tuple(widened(column, found.values()) for column in columns)
-    about = About("table", (len(columns),), target.classes, () if target.classes else (cfg.target,), columns)
     splits = {name: split(each, columns, target, cfg) for name, each in found.items()}
-    return Dataset(about, splits, (target.said(), described(columns)))
+    if target is None:
+        return Dataset(About("table", (len(columns),), columns=columns), splits, (described(columns),))
+    about = About("table", (len(columns),), target.classes, () if target.classes else (cfg.target,), columns)
+    return Dataset(about, splits, (target.said(), f"predicted from {described(columns)}"))
 
 
 def inputs(cfg: Csv, found: CsvFile) -> Sequence[str]:
     """The names of the columns to predict from. Raises UsageError for what cannot be one."""
-    found.position(cfg.target, "data.target")
+    if cfg.target:
+        found.position(cfg.target, "data.target")
     names = cfg.columns or [name for name in found.header if name != cfg.target]
     if cfg.target in names:
         raise UsageError(f"data.columns has {cfg.target!r}, which is the target")
@@ -55,13 +58,13 @@ def widened(column: Column, files: Collection[CsvFile]) -> Column:
     return replace(column, categories=tuple(sorted(there)))
 
 
-def split(found: CsvFile, columns: Sequence[Column], target: Target, cfg: Csv) -> Held:
-    x = table(found, columns, may_miss=cfg.impute != "none")
-    return Held(x=torch.from_numpy(x), y=torch.from_numpy(target.read(found)))
+def split(found: CsvFile, columns: Sequence[Column], target: Target | None, cfg: Csv) -> Held:
+    x = torch.from_numpy(table(found, columns, may_miss=cfg.impute != "none"))
+    return Held(x=x) if target is None else Held(x=x, y=torch.from_numpy(target.read(found)))
 
 
 def described(columns: Sequence[Column]) -> str:
     of_categories = [f"{column.name} ({len(column.categories)})" for column in columns if column.categories is not None]
     numbers = len(columns) - len(of_categories)
-    return f"predicted from {numbers} columns of numbers and {len(of_categories)} of categories" + (
+    return f"{numbers} columns of numbers and {len(of_categories)} of categories" + (
         f": {', '.join(of_categories)}" if of_categories else "")

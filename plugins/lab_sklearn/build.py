@@ -15,6 +15,7 @@ from lab.contract import Evaluator, Experiment
 from lab.data.dataset import About
 from lab.data.judge import Judge
 from lab.data.loaded import Data
+from lab.data.network import must_have_target
 from lab.errors import UsageError
 from lab.world import Exhibition, World
 
@@ -66,8 +67,7 @@ def refuse_data(cfg: Any, data: Data) -> None:
                          "out")
     if cfg.name in FINDERS:
         return
-    if not about.outputs:
-        raise UsageError(f"{cfg.name} learns a target, and data={data.cfg.name} has none; use +agent=kmeans or pca")
+    must_have_target(cfg.name, data)
     if cfg.name == "logistic_regression" and not about.classes:
         raise UsageError(f"logistic_regression learns classes, and data={data.cfg.name} has numbers to predict: use "
                          "+agent=linear_regression")

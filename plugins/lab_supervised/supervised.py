@@ -12,7 +12,7 @@ from lab import figures, metrics, reports
 from lab.contract import Experiment
 from lab.data.judge import Judge, Measure
 from lab.data.loaded import Data
-from lab.data.network import enough_examples, layers, network
+from lab.data.network import enough_examples, layers, must_have_target, network
 from lab.errors import UsageError
 from lab.layers import summary
 from lab.world import World
@@ -23,10 +23,12 @@ from .plugin import Classifier, Regressor
 
 def classifier(cfg: Classifier, world: World) -> Experiment:
     data, about = world.data, world.data.about
+    must_have_target(cfg.name, data)
+    if about.targets:
+        raise UsageError(f"the classifier learns classes, and data={data.cfg.name} has numbers to predict: "
+                         f"{other(data, 'regressor', 'classes')}")
     if len(about.classes) < 2:
-        numbers = f"numbers to predict: {other(data, 'regressor', 'classes')}"
-        raise UsageError(f"the classifier learns classes, and data={data.cfg.name} has "
-                         f"{numbers if about.targets else 'fewer than two'}")
+        raise UsageError(f"the classifier tells classes apart, and data={data.cfg.name} has only {about.classes[0]!r}")
     weights = None
     mass: Mass = len
     if cfg.class_weights == "balanced":
@@ -77,6 +79,7 @@ class Rescaled(nn.Module):
 
 def regressor(cfg: Regressor, world: World) -> Experiment:
     data, about = world.data, world.data.about
+    must_have_target(cfg.name, data)
     y = data.splits["train"].y
     if not about.targets or y is None:
         raise UsageError(f"the regressor learns numbers, and data={data.cfg.name} has classes, such as "
