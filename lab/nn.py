@@ -61,6 +61,9 @@ class Denoiser(nn.Module):
         self.body, self.width = body, width
 
 
+ROLES: dict[str, type[nn.Module]] = {"autoencoder": Coder, "rivals": Rivals, "denoiser": Denoiser}    # of others: any
+
+
 class OneHot(nn.Module):
     """Integers as indicator vectors: [B] or [B, k] -> [B, sum of `sizes`]."""
 

@@ -25,7 +25,7 @@ from .errors import EnvError, UsageError, making
 from .evaluate import EpisodeReturn
 from .host import host
 from .native import NativeEnvs
-from .nn import reading
+from .nn import ROLES, reading
 from .normalize import Normalizer, normalizer
 from .optimizers import overridable
 from .schedules import scheduled
@@ -141,14 +141,20 @@ class World:
         """The names of those that have this role."""
         return [entry.name for entry in host().entries.values() if getattr(entry, "role", None) == role]
 
-    def model(self, *arguments: Any, role: str = "net") -> nn.Module:
-        """The chosen network, made for its role. Raises UsageError where none was chosen or it has another role."""
+    def model(self, *arguments: Any, role: str = "net") -> Any:
+        """The chosen network, made for its role, and of the class that this role has.
+
+        Raises UsageError where none was chosen, it has another role, or its build returned something else.
+        """
         cfg, fit = self.cfg.model, self.models(role)
         if cfg is None or cfg.name not in fit:
             came = getattr(cfg, "name", "none")
             raise UsageError(f"{self.cfg.agent.name} needs a model of role {role!r}, came {came}; add model=NAME, "
                              f"one of: {', '.join(sorted(fit))}")
-        net: nn.Module = host().load("model", cfg.name)(cfg, *arguments)
+        net, kind = host().load("model", cfg.name)(cfg, *arguments), ROLES.get(role, nn.Module)
+        if not isinstance(net, kind):
+            raise UsageError(f"the build of model={cfg.name} returned {type(net).__name__}, no {kind.__module__}."
+                             f"{kind.__name__}, which role {role!r} has")
         return net.to(self.compute.device)
 
     def net(self, space: Space[Any], outputs: int | None = None) -> nn.Module:

@@ -14,6 +14,7 @@ from lab.best import Best
 from lab.compute import Compute
 from lab.config import ComputeConfig
 from lab.data.prepare import Columns, Picture, back
+from lab.errors import UsageError
 from lab.figures import shown, tiles
 from lab.nn import dense
 from lab.testing import maker
@@ -185,6 +186,15 @@ def test_every_model_learns(model):
     learner, stream = made.experiment.learner, made.experiment.stream
     losses = [float(learner.update(stream.next())["loss/train"]) for _ in range(160)]
     assert np.mean(losses[-10:]) < np.mean(losses[:5]) - 20
+
+
+@pytest.mark.parametrize("agent, build, wanted", [
+    ("vae", "lab_vae.coders.dense", "Coder"), ("gan", "lab_gan.rivals.dense", "Rivals"),
+    ("ddpm", "lab_diffusion.dense.build", "Denoiser")])
+def test_a_model_that_is_not_what_its_role_says(agent, build, wanted, monkeypatch):
+    monkeypatch.setattr(build, lambda *arguments: nn.Linear(1, 1))
+    with pytest.raises(UsageError, match=rf"returned Linear, no lab\.nn\.{wanted}, which role"):
+        maker(agent)()
 
 
 def test_half_of_a_layer_gates_the_other_half():

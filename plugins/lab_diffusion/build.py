@@ -17,7 +17,6 @@ from lab.data.network import whole_examples
 from lab.data.scaled import Scaled
 from lab.errors import UsageError
 from lab.layers import Row, rows, summary
-from lab.nn import Denoiser
 from lab.world import World
 
 from .learner import Diffuser
@@ -35,9 +34,6 @@ def ddpm(cfg: DDPM, world: World) -> Experiment:
         raise UsageError(f"agent.guidance={cfg.guidance:g} leads to a class, and data={data.cfg.name} has none; use 0")
     front, shape = data.front
     denoiser = world.model(shape, role="denoiser")
-    if not isinstance(denoiser, Denoiser):
-        raise UsageError(f"the build of model={world.cfg.model.name} returned {type(denoiser).__name__}, no "
-                         "lab.nn.Denoiser")
     told = len(about.classes) if cfg.unlabelled < 1 else 0
     net = Told(denoiser, told, Scaled(copy.deepcopy(front), about.kind)).to(world.compute.device)
     learner = Diffuser(net, world.optimizer(net.parameters()), shape, cfg, world.compute)
@@ -49,7 +45,7 @@ def judged(learner: Diffuser, data: Data, most: int) -> Experiment:
     last = "test" if "test" in data.splits else data.judged
     sample = FromNoise(learner) if learner.cfg.eta else FromCodes(learner.made, learner.numbers, learner.net.classes)
     during: dict[str, Evaluator] = {data.judged: Errors(learner, data, data.judged)}
-    closing: dict[str, Evaluator] = {last: Errors(learner, data, last, f"{last}/"), 
+    closing: dict[str, Evaluator] = {last: Errors(learner, data, last, f"{last}/"),
                                      **at_the_end(sample, data, last, most)}
     if data.about.kind == "picture":
         during["wall"] = Wall(sample, learner.compute, rows=FEW)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lab import signals
 from lab.average import Average
 from lab.compute import Compute
 from lab.contract import Batch, Learner, Metrics
@@ -70,6 +71,7 @@ class Diffuser(Learner):
         """Noise [n, D] to examples as the data has them; with `rng` noise is added on the way."""
         z, steps = z.view(-1, *self.shape), self.cfg.sampling_steps
         for i in range(steps, 0, -1):
+            signals.check()
             t, then = (torch.full((len(z),), mixing.LAST * j / steps, device=z.device) for j in (i, i - 1))
             now = self.parts(t)
             x = mixing.example(self.cfg.predict, self.said(z, t, label), z, *now)

@@ -18,7 +18,6 @@ from lab.data.shuffled import Shuffled
 from lab.errors import UsageError
 from lab.layers import Row, rows, summary
 from lab.modules import mixes
-from lab.nn import Rivals
 from lab.world import World
 
 from .learners import Adversaries
@@ -53,9 +52,6 @@ def experiment(cfg: GAN, world: World, classes: int) -> Experiment:
     front, shape = data.front
     scaled = Scaled(copy.deepcopy(front), about.kind).to(world.compute.device)
     rivals = world.model(cfg.latent + classes, shape, role="rivals")
-    if not isinstance(rivals, Rivals):
-        raise UsageError(f"the build of model={world.cfg.model.name} returned {type(rivals).__name__}, no "
-                         "lab.nn.Rivals")
     generator = Generator(rivals, cfg.latent, classes, scaled).to(world.compute.device)
     critic = Critic(rivals, classes, getattr(world.cfg.model, "critic_norm", "none")).to(world.compute.device)
     if cfg.penalty != "none" and mixes(critic):

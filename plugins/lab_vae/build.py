@@ -82,9 +82,6 @@ def made(cfg: Reconstructing, world: World, kind: type[Reconstructor], coding: C
     target = Target(about.kind, shape, cfg.binarize, front)
     likelihood = fitting(cfg, data, target)
     coder = world.model(shape, likelihood.said, role="autoencoder")
-    if not isinstance(coder, Coder):
-        raise UsageError(f"the build of model={world.cfg.model.name} returned {type(coder).__name__}, no "
-                         "lab.nn.Coder")
     net = coding(front, coder, likelihood).to(world.compute.device)
     return kind(net, target, world.optimizer(net.parameters()), cfg, world.compute)
 
