@@ -195,6 +195,7 @@ def lightning(task: str, threads: int, epochs: int) -> dict[str, Any]:
 
 
 def pythae(task: str, threads: int, epochs: int) -> dict[str, Any]:
+    from pythae.data.preprocessors import DataProcessor  # type: ignore[import-not-found]
     from pythae.models import VAE as Peer  # type: ignore[import-not-found]
     from pythae.models import VAEConfig
     from pythae.models.base.base_utils import ModelOutput  # type: ignore[import-not-found]
@@ -228,8 +229,6 @@ def pythae(task: str, threads: int, epochs: int) -> dict[str, Any]:
     peer = Peer(VAEConfig((1, 28, 28), LATENT, reconstruction_loss="bce"), Encoder(), Decoder())
     with tempfile.TemporaryDirectory() as folder:
         config = BaseTrainerConfig(folder, BATCH[task], num_epochs=epochs, learning_rate=1e-3, no_cuda=True)
-        from pythae.data.preprocessors import DataProcessor  # type: ignore[import-not-found]
-
         trainer = BaseTrainer(peer, DataProcessor.to_dataset(x / 255), None, config, [Mark()])
         torch.set_num_threads(threads)
         trainer.train()

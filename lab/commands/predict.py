@@ -59,7 +59,7 @@ def rows(made: Assembled, about: About, batches: Iterator[Any]) -> Iterator[Row]
                 yield from ({"input": name, "nats": nats} for name, nats in zip(names, cost(x).tolist(), strict=True))
                 continue
             length = batch["length"].to(device) if about.ragged else None
-            out = predict(x, length).float().cpu()                      # [B, K]
+            out = predict(x, length).float().cpu()                                          # [B, K]
             yield from said(about, names, out, made.experiment.learner.says_chances)
 
 
