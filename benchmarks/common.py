@@ -9,6 +9,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from lab.recorded import Run, opened
 from lab.version import git_commit
 from lab.worker import follow
 
@@ -107,6 +109,29 @@ def in_process(module: str, *arguments: str) -> dict[str, Any]:
     if done.returncode:
         raise RuntimeError(f"python -m {module} {' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def lab(words: Sequence[str], threads: int) -> tuple[Run, float]:
+    """What `python -m lab WORDS` leaves, and its seconds from the start of Python to its end. Raises RuntimeError."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = [*words, f"compute.threads={threads}", f"hydra.run.dir={folder}/run"]
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "lab", *own], capture_output=True, text=True, check=False,
+                              env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+        took = time.perf_counter() - start
+        if done.returncode:
+            raise RuntimeError(f"python -m lab {' '.join(own)} failed:\n{done.stderr[-3000:]}")
+        return opened(Path(folder) / "run"), took
+
+
+def by_seed(file: Path, trial: Callable[[int], dict[str, Any]], args: Any, notes: Mapping[str, Any]) -> None:
+    """`trial` of those of `args.seeds` that `file` does not hold yet; with `args.again` of all. Written after each."""
+    rows: dict[int, Any] = {int(each["seed"]): each for each in read(file)}
+    with pool(args.processes) as workers:
+        for found in workers.map(trial, [seed for seed in args.seeds if args.again or seed not in rows]):
+            print(f"  {file.stem} {found}", file=sys.stderr, flush=True)
+            rows[found["seed"]] = found
+            write(file, [rows[seed] for seed in sorted(rows)], {**notes, "processes": args.processes})
 
 
 def cpu_name() -> str:

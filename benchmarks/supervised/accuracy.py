@@ -8,16 +8,11 @@ the last epoch. No choice among checkpoints, no augmentation at test. The target
 of Xiao et al. 2017, arXiv:1708.07747, and of the benchmark in its repository.
 """
 
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab.recorded import opened
 from lab.version import git_commit
 
 from .. import common
@@ -44,30 +39,16 @@ CLASSICAL = ("sklearn_logistic_regression", "random_forest", "svm")
 def trial(name: str, threads: int, quick: bool, seed: int) -> dict[str, Any]:
     """One command, from the start of Python to its end."""
     short = ["budget.epochs=1"] if quick and name not in CLASSICAL else []
-    with tempfile.TemporaryDirectory() as folder:
-        own = [f"seed={seed}", f"compute.threads={threads}", f"hydra.run.dir={folder}/run", *short]
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "lab", *ROWS[name][0].split(), *own], capture_output=True,
-                              text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
-        took = time.perf_counter() - start
-        if done.returncode:
-            raise RuntimeError(f"python -m lab {ROWS[name][0]} {' '.join(own)} failed:\n{done.stderr[-3000:]}")
-        run = opened(Path(folder) / "run")
+    run, took = common.lab([*ROWS[name][0].split(), f"seed={seed}", *short], threads)
     return {"seed": seed, "accuracy": round(run.final["eval/test/accuracy"], 4),
             "training_s": round(run.seconds or 0, 1), "command_s": round(took, 1), "threads": threads,
             "parameters": run.parameters, "code": git_commit()}
 
 
 def run(name: str, args: Any) -> None:
-    """The seeds that the row's file does not hold yet; it is written after each."""
-    rows: dict[int, Any] = {int(each["seed"]): each for each in common.read(file_of(name, args.quick))}
-    left = [seed for seed in args.seeds if args.again or seed not in rows]
-    with common.pool(args.processes) as pool:
-        for found in pool.map(trial, *([each] * len(left) for each in (name, args.threads, args.quick)), left):
-            print(f"  {name} {found}", file=sys.stderr, flush=True)
-            rows[found["seed"]] = found
-            common.write(file_of(name, args.quick), [rows[seed] for seed in sorted(rows)],
-                         {"run": f"python -m lab {ROWS[name][0]}", "processes": args.processes})
+    """The seeds that the row's file does not hold yet."""
+    common.by_seed(file_of(name, args.quick), partial(trial, name, args.threads, args.quick), args,
+                   {"run": f"python -m lab {ROWS[name][0]}"})
 
 
 def file_of(name: str, quick: bool) -> Path:

@@ -66,8 +66,7 @@ def ruler(data: Data) -> Ruler:
     """From the cache, or trained now and put there. Of pictures with classes."""
     name = sha256(f"{VERSION} {data.splits['train'].fingerprint()}".encode()).hexdigest()[:16]
     file = folder("rulers") / f"{data.cfg.name}-{name}.safetensors"
-    with frozen_rng():
-        made = Ruler(data.about.shape, len(data.about.classes)).to(data.compute.device)
+    made = fresh(data.about, data.compute)
     try:
         made.load_state_dict(safetensors.torch.load_file(file))
         return made.eval().requires_grad_(False)
@@ -79,11 +78,17 @@ def ruler(data: Data) -> Ruler:
     return made
 
 
+def fresh(about: About, compute: Compute) -> Ruler:
+    """Always with the same weights."""
+    with frozen_rng():
+        seed_globals(VERSION)
+        return Ruler(about.shape, len(about.classes)).to(compute.device)
+
+
 def taught(about: About, train: Split, compute: Compute) -> Ruler:
     """What becomes of a new one that learns from a split; of the same one always the same."""
+    made = fresh(about, compute)
     with frozen_rng(), torch.enable_grad():
-        seed_globals(VERSION)
-        made = Ruler(about.shape, len(about.classes)).to(compute.device)
         learn(made, train, compute.device)
     return made.eval().requires_grad_(False)
 
