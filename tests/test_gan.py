@@ -138,6 +138,11 @@ def test_rows_of_classes_by_hand():
     assert found == {"good": 0.75, "classes": 2.0, "class_kl": pytest.approx(kl)}
 
 
+def test_rows_far_from_all_classes_are_as_bad_as_one_class():
+    found = by_class(torch.full((3, 2), 50.0), torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.ones(2))
+    assert found == {"good": 0, "classes": 0, "class_kl": pytest.approx(np.log(2))}
+
+
 def test_a_run_of_pictures_and_one_of_rows(lab, tmp_path):
     short = ("budget.epochs=2", "model.hidden=[16]")
     assert lab("+agent=conditional_gan", *short, f"hydra.run.dir={tmp_path / 'digits'}")[0] == 0

@@ -1,5 +1,6 @@
 """New rows of a table measured against real ones. M new, N real, G numbers as a network sees them, K classes."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,10 +56,10 @@ class Clusters:
 
 
 def by_class(made: Tensor, centres: Tensor, deviations: Tensor) -> dict[str, float]:
-    """Of rows [M, G]; classes are taken to be equally likely."""
+    """Of rows [M, G]; classes are taken to be equally likely. Where no row is good class_kl is that of a single class."""
     classes = len(centres)
     nearest, near = torch.cdist(made, centres).min(1)[::-1]                                 # [M]
     good = near <= FAR * deviations[nearest]
     shares = torch.bincount(nearest[good], minlength=classes).double() / max(int(good.sum()), 1)
-    kl = float(torch.special.xlogy(shares, shares * classes).sum())
+    kl = float(torch.special.xlogy(shares, shares * classes).sum()) if good.any() else math.log(classes)
     return {"good": float(good.float().mean()), "classes": float((shares > 0).sum()), "class_kl": kl}
