@@ -56,7 +56,7 @@ class Clusters:
 
 
 def by_class(made: Tensor, centres: Tensor, deviations: Tensor) -> dict[str, float]:
-    """Of rows [M, G]; classes are taken to be equally likely. Where no row is good class_kl is that of a single class."""
+    """Of rows [M, G]; classes are taken to be equally likely. Of no good row class_kl is that of one class."""
     classes = len(centres)
     nearest, near = torch.cdist(made, centres).min(1)[::-1]                                 # [M]
     good = near <= FAR * deviations[nearest]
