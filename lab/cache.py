@@ -5,7 +5,22 @@ from pathlib import Path
 
 import pooch
 
+from .errors import UsageError
+
 
 def folder(name: str) -> Path:
     """Of a dataset, or of something else by name. The environment variable LAB_CACHE says where it lies."""
     return Path(os.environ.get("LAB_CACHE") or pooch.os_cache("pluglab")).expanduser() / name
+
+
+def write(file: Path, body: bytes) -> None:
+    """The whole file or none of it. Raises UsageError where it cannot be written."""
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(body)
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UsageError(f"{file} cannot be written ({error.strerror}): LAB_CACHE names another folder for what "
+                         "the lab keeps") from error

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from .. import checkpoint
 from ..assembly import Assembled
 from ..data.dataset import About
 from ..data.inputs import inputs
 from ..errors import UsageError
 from ..modules import evaluating
+from .out import write
 from .parser import Parser
 from .using import opened
 
@@ -41,10 +41,7 @@ def main(argv: list[str]) -> int:
     if given.out is None:
         sys.stdout.write(text)
         return 0
-    try:
-        given.out.write_text(text)
-    except OSError as error:
-        raise checkpoint.disk_error(error, given.out) from error
+    write(given.out, text.encode())
     print(f"{given.out}: {len(found):,} examples")
     return 0
 

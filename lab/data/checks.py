@@ -5,13 +5,13 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .config import DataConfig
-from .dataset import KINDS, About, Dataset, Held, Split
+from .dataset import KINDS, SPOKEN, About, Dataset, Held, Split
 
 
 def checked(dataset: Dataset, cfg: DataConfig) -> None:
     """Raises UsageError for what is wrong with it; examples count from 1."""
     about, splits = dataset.about, dataset.splits
-    if about.kind not in KINDS:
+    if about.kind not in (*KINDS, *SPOKEN):
         raise UsageError(f"data={cfg.name}: an example is a {about.kind!r}; expected one of {', '.join(KINDS)}")
     if "train" not in splits or not len(splits["train"]):
         raise UsageError(f"data={cfg.name} has no example to learn from")
@@ -24,7 +24,7 @@ def checked(dataset: Dataset, cfg: DataConfig) -> None:
         if not len(split):
             raise UsageError(f"{where}: there is no example; give it some, or leave it out")
         of_targets(about, split, where)
-        if isinstance(split, Held):
+        if isinstance(split, Held) and about.kind in KINDS:
             of_inputs(about, split, where, cfg.impute != "none" and about.kind != "picture")
 
 
