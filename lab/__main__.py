@@ -11,7 +11,7 @@ from .errors import LabError, UsageError, closest
 
 COMMANDS = {"plugins": "plugins", "eval": "eval", "play": "play", "check": "check", "check-env": "check_env",
             "tensorboard": "tensorboard", "export": "export", "predict": "predict", "sample": "sample",
-            "compare": "compare"}
+            "translate": "translate", "compare": "compare"}
 
 
 def main() -> int:

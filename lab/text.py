@@ -12,7 +12,7 @@ def groups(net: nn.Module, decay: float = 1.0) -> list[dict[str, Any]]:
     """
     outer = {id(part.weight) for part in net.modules() if isinstance(part, nn.Embedding)}
     outer |= {id(p) for name, part in net.named_modules() if name.endswith("head") for p in part.parameters()}
-    top, parts = 2 + max((depth(name) for name, _ in net.named_parameters()), default=0), dict[Any, dict[str, Any]]()
+    top, parts = 1 + max((depth(name) for name, _ in net.named_parameters()), default=0), dict[Any, dict[str, Any]]()
     kinds: list[dict[str, Any]] = [{"hidden": True}, {}, {"weight_decay": 0.0}]
     for name, p in net.named_parameters():
         kind = 2 if p.ndim < 2 else 1 if id(p) in outer else 0

@@ -36,7 +36,8 @@ def main(argv: list[str]) -> int:
     if kind not in ("csv", "json"):
         raise UsageError(f"--out {given.out}: expected a name that ends in .csv or .json, or --format")
     cfg, made, about, dtype, _ = opened(given.run, "predict", "cost")
-    found = list(rows(made, about, inputs(about, dtype, cfg.data, given.input)))
+    tokenizers = made.data.tokenizers if made.data else ()
+    found = list(rows(made, about, inputs(about, dtype, cfg.data, given.input, tokenizers)))
     text = as_csv(found) if kind == "csv" else json.dumps(found, indent=1) + "\n"
     if given.out is None:
         sys.stdout.write(text)

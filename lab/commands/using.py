@@ -9,12 +9,19 @@ from ..assembly import Assembled, assemble
 from ..checkpoint import count_of
 from ..chosen import chosen
 from ..config import LabConfig
+from ..contract import Experiment
 from ..data.dataset import About
 from ..data.described import Described, remembered
 from ..errors import UsageError
 from ..folder import fitting
 from ..saved_config import load_config
 from ..world import Exhibition
+
+
+def can(experiment: Experiment, command: str) -> bool:
+    """Whether there is something for this command."""
+    names = {"predict": ("predict", "cost"), "sample": ("sample", "write")}.get(command, (command,))
+    return any(getattr(experiment, name) is not None for name in names)
 
 
 def opened(path: Path, *uses: str) -> tuple[LabConfig, Assembled, About, torch.dtype, int]:
@@ -28,8 +35,9 @@ def opened(path: Path, *uses: str) -> tuple[LabConfig, Assembled, About, torch.d
     cfg.log.sinks = []
     made = assemble(cfg, kind=partial(Described, run=run, about=about))
     if all(getattr(made.experiment, use) is None for use in uses):
-        makes = "; it makes examples: lab sample" if made.experiment.sample else ""
-        raise UsageError(f"{cfg.agent.name} has nothing to {uses[0]} with{makes}")
+        others = [f"lab {name}" for name in ("predict", "sample", "translate") if can(made.experiment, name)]
+        raise UsageError(f"{cfg.agent.name} has nothing to {uses[0]} with"
+                         + (f"; what it can do: {', '.join(others)}" if others else ""))
     if made.experiment.learner.needs_data:
         made = assemble(cfg, kind=partial(Exhibition, run=run))
     with fitting(run):

@@ -1,6 +1,6 @@
 """Learning language. Light: the command line reads this file before torch is imported."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +95,37 @@ class TextClassifier(OneLossConfig):
         within("agent.layer_decay", self.layer_decay, 1e-6, 1)
 
 
+@dataclass
+class Word2Vec:
+    """Words as vectors, by the words around them: negative sampling (Mikolov et al. 2013, arXiv:1310.4546)."""
+
+    name: str = "word2vec"
+    batch_size: int = 32          # blocks of data.block words per step
+    method: str = "skip_gram"     # each word says those around it; cbow: is said by them
+    width: int = 100              # numbers of each word
+    window: int = 5               # words to each side, at most: for each word from 1 to so many
+    negatives: float = 5.0        # words that are not said count so much for each that is
+    shared: int = 64              # different ones of them in a step, the same for all words
+    subsample: float = 1e-3       # of words more frequent than this some are left out; 0: none
+    lr: float = 0.025             # falls in a line over the budget
+    words: list[str] = field(default_factory=list)        # whose nearest ones are shown; []: the most frequent
+    analogies: list[str] = field(default_factory=list)    # man:king:woman: what is to woman as king is to man?
+
+    def __post_init__(self) -> None:
+        within("agent.batch_size", self.batch_size, 0, 10**9)
+        one_of("agent.method", self.method, ("skip_gram", "cbow"))
+        within("agent.width", self.width, 1, 100_000)
+        within("agent.window", self.window, 1, 10_000)
+        within("agent.negatives", self.negatives, 1e-6, 10_000)
+        within("agent.shared", self.shared, 1, 1_000_000)
+        within("agent.subsample", self.subsample, 0, 1)
+        within("agent.lr", self.lr, 1e-9, 10)
+
+
 DEFAULT: dict[str, Any] = {
     "budget.epochs": 10, "optimizer.lr": 4e-3, "optimizer.schedule": "cosine", "optimizer.warmup": 100,
     "optimizer.weight_decay": 0.1, "optimizer.beta2": 0.95}
-TINY = ("model.layers=1", "model.width=16", "model.heads=2", "agent.batch_size=8", "agent.ema=0.9")
+TINY = ("model.layers=1", "model.width=16", "agent.batch_size=8", "agent.ema=0.9")
 SMALL = (*TINY, "data.block=16")
 
 
@@ -110,7 +137,10 @@ def lab_agents() -> list[Agent]:
                      tuned={"default": DEFAULT}, small=small)
 
     return [agent(LM, "text", "lm"), agent(MLM, "text", "lm"), agent(SpanCorruption, "text", "lm"),
-            agent(Seq2Seq, "pairs", "seq2seq", TINY), agent(TextClassifier, "texts", "classifier", TINY)]
+            agent(Seq2Seq, "pairs", "seq2seq", TINY), agent(TextClassifier, "texts", "classifier", TINY),
+            Agent("word2vec", Word2Vec, "lab_language.word2vec:word2vec", learns_from="data", kinds=("text",),
+                  tuned={"default": {"budget.epochs": 5, "data.tokenizer": "words", "data.lowercase": True}},
+                  small=("agent.width=16", "agent.batch_size=4", "data.block=32"))]
 
 
 @hookimpl

@@ -1,5 +1,6 @@
 """Text that a network goes on with. B texts, T tokens, V different ones."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -10,6 +11,7 @@ from lab.data.tokenizer import Tokenizer
 from lab.errors import UsageError
 from lab.text import Reader
 
+LOG = logging.getLogger("lab")
 Choose = Callable[[Tensor], Tensor]           # logits [B, V] -> tokens [B]
 
 
@@ -23,7 +25,7 @@ def likely(logits: Tensor, temperature: float, top_k: int = 0, top_p: float = 1.
         logits = logits.masked_fill(logits < least, -torch.inf)
     chances = logits.softmax(-1)
     if top_p < 1:
-        ordered, places = chances.sort(-1, descending=True, stable=True)
+        ordered, places = chances.sort(dim=-1, descending=True, stable=True)
         late = ordered.cumsum(-1) - ordered >= top_p
         chances = chances.masked_fill(late.scatter(-1, places, late), 0)
         chances = chances / chances.sum(-1, keepdim=True)
@@ -75,6 +77,8 @@ class Writer:
         if len(ids) > net.longest:
             raise UsageError(f"the prompt has {len(ids):,} tokens, and this run reads {net.longest:,} at most; shorten "
                              "it, or train with a larger data.block")
+        if missing := ids.count(tokenizer.unknown):
+            LOG.warning("%d of the %d tokens of the prompt are not in the vocabulary", missing, len(ids))
         never = [] if tokenizer.unknown is None else [tokenizer.unknown]
         choose = chooser(rng, temperature, top_k, top_p, never)
         stream = DecodeStream(ids=ids, skip_special_tokens=False)

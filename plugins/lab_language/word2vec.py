@@ -1,0 +1,220 @@
+"""Words as vectors. B blocks, T words of each, D width, V different words, M words that are not said."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid, normalize
+
+from lab.contract import Batch, Experiment, Learner, Metrics
+from lab.data.loaded import Data
+from lab.data.token_file import Tokens
+from lab.errors import UsageError, closest
+from lab.media import Codes, Table
+from lab.schedules import linear
+from lab.world import World
+
+from .plugin import Word2Vec
+
+POWER = 0.75                      # of the counts, for what is not said (Mikolov et al. 2013b, section 2.2)
+SHOWN, NEAREST, POINTS = 30, 8, 2_000
+LEAST = 1e-4                      # the last learning rate over the first
+
+
+def windows(length: Tensor, reach: Tensor) -> Tensor:
+    """[B, T, T]: 1 where the second word is at most `reach` [B, T] away from the first, is another one, and both are
+    among the first `length` [B].
+    """
+    t = reach.shape[1]
+    place = torch.arange(t, device=reach.device)
+    apart = (place[None] - place[:, None]).abs()                                            # [T, T]
+    inside = place < length[:, None]                                                        # [B, T]
+    near = (apart <= reach[:, :, None]) & (apart > 0)
+    return (near & inside[:, :, None] & inside[:, None]).float()
+
+
+def kept(x: Tensor, chance: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """[B, T] with the words that stay in front, in their order, and how many they are [B]; `chance` [V] is that of each
+    word, `u` [B, T] from 0 to 1.
+    """
+    stays = u < chance[x]
+    return x.gather(1, (~stays).int().argsort(dim=1, stable=True)), stays.sum(1)
+
+
+def chances(counts: Tensor, threshold: float) -> Tensor:
+    """That a word is not left out, [V]: min(1, sqrt(t / f) + t / f) of its frequency f (Mikolov et al. 2013b, equation
+    5, as in their code); 0: all stay.
+    """
+    if not threshold:
+        return torch.ones_like(counts)
+    share = threshold / (counts / counts.sum()).clamp(min=1e-12)
+    return (share.sqrt() + share).clamp(max=1)
+
+
+def skip_gram(near: Tensor, a: Tensor, b: Tensor, no: Tensor, weight: float) -> tuple[Tensor, ...]:
+    """The loss of saying the words around each, and its gradients by a, b and no (Mikolov et al. 2013b, equation 4).
+
+    near [B, T, T]; a [B, T, D] of the words as they say, b [B, T, D] as they are said, no [M, D] of words that are not
+    said, each of which counts `weight` times for each pair: -log s(a_i b_j) - weight sum_m log s(-a_i no_m).
+    """
+    pairs = near.sum(2, keepdim=True)                                                       # [B, T, 1]
+    yes, other = a @ b.mT, a @ no.T                                                         # [B, T, T], [B, T, M]
+    loss = -(near * logsigmoid(yes)).sum() - weight * (pairs * logsigmoid(-other)).sum()
+    up, down = near * (yes.sigmoid() - 1), weight * pairs * other.sigmoid()
+    return loss, up @ b + down @ no, up.mT @ a, torch.einsum("btm,btd->md", down, a)
+
+
+def cbow(near: Tensor, a: Tensor, b: Tensor, no: Tensor, weight: float) -> tuple[Tensor, ...]:
+    """The same of saying each word by the mean of those around it (Mikolov et al. 2013a, section 3.1)."""
+    count = near.sum(2, keepdim=True)
+    there, shares = (count > 0).float(), near / count.clamp(min=1)
+    mean = shares @ a                                                                       # [B, T, D]
+    yes, other = (mean * b).sum(2, keepdim=True), mean @ no.T                               # [B, T, 1], [B, T, M]
+    loss = -(there * logsigmoid(yes)).sum() - weight * (there * logsigmoid(-other)).sum()
+    up, down = there * (yes.sigmoid() - 1), weight * there * other.sigmoid()
+    slope = up * b + down @ no
+    return loss, shares.mT @ slope, up * mean, torch.einsum("btm,btd->md", down, mean)
+
+
+METHODS = {"skip_gram": skip_gram, "cbow": cbow}
+
+
+def stepped(table: Tensor, squares: Tensor, rows: Tensor, slope: Tensor, rate: float) -> None:
+    """Step down by gradients [N, D] of `rows` [N], over the root of the sum of their mean squares so far [V]: one rate
+    for each word (Duchi et al. 2011, section 1.3), since in one step some come a hundred times and most not at all.
+    """
+    squares.index_add_(0, rows, slope.square().mean(1))
+    table.index_add_(0, rows, slope / squares[rows].sqrt()[:, None], alpha=-rate)
+
+
+class Vectors(Learner):
+    """Two vectors of each word: as it says others, and as it is said. Steps of stochastic gradient descent."""
+
+    saved = ("says", "is_said", "says_squares", "is_said_squares", "rng")
+
+    def __init__(self, counts: Tensor, cfg: Word2Vec, world: World, updates: int):
+        compute = world.compute
+        first = torch.Generator().manual_seed(compute.seed_for("first vectors"))
+        v, device = len(counts), compute.device
+        self.says = ((torch.rand(v, cfg.width, generator=first) - 0.5) / cfg.width).to(device)
+        self.is_said = torch.zeros(v, cfg.width, device=device)
+        self.says_squares, self.is_said_squares = (torch.full((v,), 1e-6, device=device) for _ in range(2))
+        self.rng, self.cfg, self.compute, self.updates = compute.rng("words"), cfg, compute, updates
+        self.chance, self.shares = chances(counts.to(device), cfg.subsample), counts.to(device) ** POWER
+        self.step = METHODS[cfg.method]
+
+    def draws(self, x: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Words [B, T], who is near whom [B, T, T], and words that are not said [M]."""
+        x, length = kept(x, self.chance, torch.rand(x.shape, generator=rng, device=x.device))
+        longest = max(int(length.max()), 1)
+        reach = torch.randint(1, self.cfg.window + 1, (len(x), longest), generator=rng, device=x.device)
+        others = torch.multinomial(self.shares, self.cfg.shared, replacement=True, generator=rng)
+        return x[:, :longest], windows(length, reach), others
+
+    def update(self, batch: Batch) -> Metrics:
+        x, near, others = self.draws(batch["x"], self.rng)
+        rate = linear(self.compute.now(), self.cfg.lr, self.cfg.lr * LEAST, self.updates)
+        given = near, self.says[x], self.is_said[x], self.is_said[others], self.cfg.negatives / self.cfg.shared
+        loss, a, b, no = self.step(*given)
+        stepped(self.says, self.says_squares, x.flatten(), a.flatten(0, 1), rate)
+        stepped(self.is_said, self.is_said_squares, x.flatten(), b.flatten(0, 1), rate)
+        stepped(self.is_said, self.is_said_squares, others, no, rate)
+        return {"loss/train": loss / self.size(near).clamp(min=1)}
+
+    def size(self, near: Tensor) -> Tensor:
+        """Over what the mean is taken: pairs, or words that have others around them."""
+        return near.sum() if self.cfg.method == "skip_gram" else (near.sum(2) > 0).sum()
+
+    def num_parameters(self) -> int:
+        return self.says.numel() + self.is_said.numel()
+
+
+def nearest(vectors: Tensor, at: Tensor, count: int, without: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+    """Cosines [N, count] and the words [N, count] whose vectors [V, D] are nearest to `at` [N, D]."""
+    cosine = normalize(at, dim=-1) @ normalize(vectors, dim=-1).T
+    cosine[:, list(without)] = -torch.inf
+    found = cosine.topk(count)
+    return found.values, found.indices
+
+
+class Judge:
+    """Evaluators: the loss on a split, always with the same draws; words and what is nearest to them; analogies."""
+
+    def __init__(self, learner: Vectors, data: Data):
+        self.learner, self.data, self.tokenizer = learner, data, data.tokenizers[0]
+
+    def loss(self, split: str, prefix: str = "") -> Mapping[str, Any]:
+        learner, rng, total, count = self.learner, self.data.compute.rng("evaluated words"), 0.0, 0.0
+        for batch in self.data.batches(split):
+            x, near, others = learner.draws(batch["x"], rng)
+            given = near, learner.says[x], learner.is_said[x], learner.is_said[others]
+            total += float(learner.step(*given, learner.cfg.negatives / learner.cfg.shared)[0])
+            count += float(learner.size(near))
+        return {f"{prefix}loss": total / max(count, 1)}
+
+    def words(self) -> Mapping[str, Any]:
+        learner, wanted = self.learner, [self.place(word) for word in self.learner.cfg.words]
+        wanted = wanted or self.common(SHOWN)
+        lines = ["word," + ",".join(f"nearest {i + 1}" for i in range(NEAREST))]
+        for word in wanted:
+            _, found = nearest(learner.says, learner.says[[word]], NEAREST, [word])
+            lines.append(",".join(quoted(self.tokenizer.name(i)) for i in [word, *found[0].tolist()]))
+        result: dict[str, Any] = {"nearest": Table("\n".join(lines) + "\n")}
+        if learner.cfg.analogies:
+            answers = ["question,answers", *map(self.analogy, learner.cfg.analogies)]
+            result["analogies"] = Table("\n".join(answers) + "\n")
+        places = self.common(POINTS)
+        return {**result, "words": Codes(learner.says[places].cpu().numpy(), list(map(self.tokenizer.name, places)))}
+
+    def analogy(self, question: str) -> str:
+        """a is to b as c is to the words nearest to b - a + c (Mikolov et al. 2013a, section 4)."""
+        a, b, c = places = [self.place(word) for word in asked(question)]
+        unit = normalize(self.learner.says, dim=-1)
+        _, found = nearest(self.learner.says, (unit[b] - unit[a] + unit[c])[None], NEAREST, places)
+        return f"{quoted(question)},{quoted(' '.join(map(self.tokenizer.name, found[0].tolist())))}"
+
+    def common(self, count: int) -> list[int]:
+        """The words that occur most, what stands for the unknown left out."""
+        order: list[int] = self.learner.shares.argsort(descending=True).tolist()
+        return [i for i in order if i not in (self.tokenizer.unknown, self.tokenizer.end)][:count]
+
+    def place(self, word: str) -> int:
+        """Raises UsageError for one that is not in the vocabulary."""
+        found = self.tokenizer.inner.token_to_id(word)
+        if found is None:
+            raise UsageError(f"the word {word!r} is not in the vocabulary of data={self.data.cfg.name}. "
+                             f"{closest(word, self.tokenizer.inner.get_vocab())}")
+        return int(found)
+
+
+def asked(question: str) -> list[str]:
+    """The three words of a:b:c. Raises UsageError."""
+    words = question.split(":")
+    if len(words) != 3 or not all(words):
+        raise UsageError(f"agent.analogies={question} is no question; expected a:b:c, such as man:king:woman")
+    return words
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def word2vec(cfg: Word2Vec, world: World) -> Experiment:
+    data, train = world.data, world.data.splits["train"]
+    assert isinstance(train, Tokens)
+    counts = torch.bincount(torch.from_numpy(train.ids.astype("int64")), minlength=data.about.vocabulary[0]).float()
+    stream = data.stream(cfg.batch_size)
+    learner = Vectors(counts, cfg, world, planned(world, stream.epoch_updates or 1))
+    judge = Judge(learner, data)
+    for word in [*cfg.words, *(word for question in cfg.analogies for word in asked(question))]:
+        judge.place(word)
+    last = {"test": lambda: judge.loss("test", "test/")} if "test" in data.splits else {}
+    return Experiment(learner, stream, {data.judged: lambda: judge.loss(data.judged)}, {**last, "words": judge.words})
+
+
+def planned(world: World, per_epoch: int) -> int:
+    """The updates over which the learning rate falls."""
+    budget = world.cfg.budget
+    known = [value for value in (budget.updates, budget.epochs and budget.epochs * per_epoch) if value]
+    return min(known) if known else 10 * per_epoch
