@@ -1,7 +1,8 @@
 """A network that begins as that of another run: model.init=RUN."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from . import argv
 from .chosen import chosen
 from .data.config import TOKENIZER_FILES
 from .errors import ResumeError, UsageError
+from .host import host
 from .saved_config import read_config
 
 if TYPE_CHECKING:
@@ -20,27 +22,54 @@ NEW = "head"                      # the part that is made anew
 OWN = ("name", "init", "lora", "dropout")             # settings that are not taken from the other run
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """A network in a folder of another library: the settings of the model that has it, and its weights as there."""
+
+    settings: Mapping[str, Any]
+    weights: Callable[[], Mapping[str, Tensor]]
+
+
+def foreign(path: Path) -> tuple[str, Foreign] | None:
+    """The name of a model that can begin with what is in a folder, and what that is."""
+    for entry in host().entries.values():
+        if getattr(entry, "begins", ""):
+            found = host().load("model", entry.name, "begins")(path)
+            if found is not None:
+                return entry.name, found
+    return None
+
+
 def inherited(overrides: Sequence[str]) -> list[str]:
     """With the model and the tokens of the run that model.init names, where the command line says no others.
 
-    Raises UsageError where there is no such run.
+    Raises UsageError where there is no such run, nor a folder that some model can begin with.
     """
+    given = {argv.key(each) for each in overrides}
     path = (argv.take(list(overrides), "model.init")[0] or "").strip("\"'")
     if not path or path == "null":
         return list(overrides)
-    try:
-        model = read_config(Path(path).expanduser()).get("model") or {}
-    except ResumeError as error:
-        raise UsageError(f"model.init={path}: {error}") from None
-    given, more = {argv.key(each) for each in overrides}, {f"model.{key}": value for key, value in model.items()
-                                                           if key not in OWN}
-    if "model" in given:
-        more = {}
-    elif isinstance(name := model.get("name"), str):
-        more = {"model": name, **more}
-    if (Path(path).expanduser() / TOKENIZER_FILES[0]).exists():
+    folder, more = Path(path).expanduser(), dict[str, Any]()
+    if "model" not in given:
+        settings = settings_of(folder, path)
+        own = {f"model.{key}": value for key, value in settings.items() if key not in OWN}
+        more = {"model": settings["name"], **own}
+    if (folder / TOKENIZER_FILES[0]).exists():
         more["data.tokenizer"] = path
     return [f"{key}={json.dumps(value)}" for key, value in more.items() if key not in given] + list(overrides)
+
+
+def settings_of(folder: Path, path: str) -> dict[str, Any]:
+    """Of the model of a run, or of one of another library. Raises UsageError where there is none."""
+    if (folder / "config.json").exists() and (found := foreign(folder)):
+        return {"name": found[0], **found[1].settings}
+    try:
+        model = read_config(folder).get("model")
+        if not isinstance(model, dict) or not isinstance(model.get("name"), str):
+            raise ResumeError("that run has no model")
+    except ResumeError as error:
+        raise UsageError(f"model.init={path}: {error}") from None
+    return model
 
 
 def begun(net: nn.Module, cfg: Any, goes_on: bool, tokenizers: Sequence["Tokenizer"]) -> nn.Module:
@@ -82,7 +111,9 @@ def begin(net: nn.Module, path: Path) -> None:
 
 
 def weights(path: Path) -> Mapping[str, Tensor]:
-    """Of the network of a run, or of its average. Raises UsageError where there is none."""
+    """Of the network of a run, or of its average, or of another library. Raises UsageError where there is none."""
+    if (path / "config.json").exists() and (other := foreign(path)):
+        return other[1].weights()
     try:
         learner: Any = chosen(path.expanduser())[2]["learner"]
         found = learner["average"]["net"] if learner.get("average") else learner["net"]

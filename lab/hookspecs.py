@@ -64,6 +64,8 @@ class Model(Entry):
 
     group: ClassVar[str] = "model"
     role: str = "net"
+    begins: str = ""              # "module:function" for model.init=FOLDER of another library:
+    # ^ function(folder) -> lab.beginning.Foreign, or None where it is none of this model
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from lab.config import ComputeConfig
 from lab.data.blocks import Alike, Blocks, trimmed
 from lab.data.config import LongText, Pairs, ShortTexts
 from lab.data.dataset import Held
+from lab.data.segment import cutter, segmented
 from lab.data.texts import Side, Text, Texts, cut, tokenized
 from lab.data.token_file import Tokens, stored
 from lab.data.tokenizer import MADE, Tokenizer, pieces, trained
 from lab.errors import ResumeError, UsageError
+from lab.host import host
+from lab_text.plugin import CMUdict
 
 WORDS = "the cat sat on the mat and the dog sat on the cat\nso the mat was full of the cat and the dog\n"
 COMPUTE = Compute(ComputeConfig(device="cpu", precision="fp32"))
@@ -185,7 +189,6 @@ def test_a_text_shorter_than_a_block_is_refused():
      "such file or run folder. Did you mean 'words'?"),
     (("data=text", "data.path=short.txt", "data.tokenizer=short.txt"),
      "data.tokenizer=.*short.txt: it is no tokenizer"),
-    (("data=text", "data.path=short.txt", "data.segment=jieba"), "data.segment=jieba needs the package jieba"),
     (("data=digits",),
      "lm learns from long text, and data=digits is pictures; agents that learn from it: autoencoder"),
     (("data=docstrings",),
@@ -220,3 +223,28 @@ def test_a_class_that_was_never_seen_is_refused_with_its_line(lab, tmp_path):
     (tmp_path / "b.csv").write_text("text,label\nred hot,warm\nso so,mild\n")
     code, _, err = lab("+agent=text_classifier", "data=text_labels", "data.path=a.csv", "data.test_path=b.csv")
     assert code == 2 and "b.csv, line 3, column 'label': the class 'mild' is not in the training file" in err
+
+
+@pytest.mark.parametrize("by, text, said", [
+    ("jieba", "我来到北京清华大学", "我 来到 北京 清华大学"),
+    ("janome", "すもももももももものうち", "すもも も もも も もも の うち"),
+    ("fugashi", "すもももももももものうち", "すもも も もも も もも の うち")])
+def test_languages_without_blanks_are_cut_into_words(by, text, said):
+    assert segmented(f"{text}\n{text}", by) == f"{said}\n{said}"
+    made = trained("blanks", 99, [text], segment=by)
+    assert made.size == 1 + len(set(said.split())) and made.decode(made.encode([text])[0].tolist()) == text
+
+
+def test_a_missing_segmenter_is_told_with_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jieba", None)
+    cutter.cache_clear()
+    with pytest.raises(UsageError, match=r'needs the package jieba: pip install "pluglab\[chinese\]"'):
+        segmented("x", "jieba")
+
+
+def test_all_ways_to_speak_a_word_are_in_one_split():
+    texts = host().load("data", "cmudict")(CMUdict(test=0.1, valid=0.1))
+    words = {name: set(text.x) for name, text in texts.splits.items()}
+    assert not words["train"] & words["test"] and not words["valid"] & words["test"]
+    assert sum(map(len, words.values())) > 100_000 and ("tomato", "T AH0 M EY1 T OW2") in {
+        pair for text in texts.splits.values() for pair in zip(text.x, text.y, strict=True)}

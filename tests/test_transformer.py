@@ -8,7 +8,7 @@ from torch import nn
 
 from lab.errors import UsageError
 from lab.text import groups
-from lab_transformer import parts, readers, recurrent, translators, vit
+from lab_transformer import huggingface, parts, readers, recurrent, translators, vit
 from lab_transformer.plugin import (
     GPT,
     Bert,
@@ -211,3 +211,46 @@ def test_groups_of_parameters():
 def test_a_tied_head_has_the_weights_of_the_embedding():
     net = readers.build(GPT(**SMALL), 11, 12)
     assert net.head.weight is net.embed.tokens.weight and isinstance(net.embed.drop, nn.Dropout)
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.setenv(name, "1")
+    return pytest.importorskip("transformers")
+
+
+def test_a_gpt2_of_the_library_transformers_says_the_same(quiet, tmp_path):
+    torch.manual_seed(0)
+    config = quiet.GPT2Config(vocab_size=11, n_positions=12, n_embd=8, n_layer=2, n_head=2)
+    theirs = quiet.GPT2LMHeadModel(config).eval()
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.add_(torch.randn_like(p) / 5)
+    theirs.save_pretrained(tmp_path)
+    found = huggingface.gpt2(tmp_path)
+    assert huggingface.bert(tmp_path) is None and huggingface.gpt2(tmp_path / "no") is None
+    net = readers.build(GPT(**found.settings), 11, 12).eval()
+    net.load_state_dict(found.weights())
+    x = torch.randint(11, (2, 9))
+    assert near(net.head(net(x)), theirs(x).logits)
+
+
+def test_a_bert_of_the_library_transformers_says_the_same(quiet, tmp_path):
+    torch.manual_seed(0)
+    config = quiet.BertConfig(vocab_size=11, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+                              intermediate_size=16, max_position_embeddings=12)
+    theirs = quiet.BertForMaskedLM(config).eval()
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.add_(torch.randn_like(p) / 5)
+    theirs.save_pretrained(tmp_path)
+    found = huggingface.bert(tmp_path)
+    net = readers.build(Bert(**found.settings), 11, 12).eval()
+    net.load_state_dict(found.weights())
+    x, length = torch.randint(11, (2, 9)), torch.tensor([9, 5])
+    there = torch.arange(9) < length[:, None]
+    assert near(net.head(net(x, length))[there], theirs(x, attention_mask=there.long()).logits[there])
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"model\.safetensors cannot be read"):
+        found.weights()

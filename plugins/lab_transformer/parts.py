@@ -15,8 +15,8 @@ BASE = 10_000.0                   # of the wavelengths of positions
 
 def norm(cfg: Transformer, width: int) -> nn.Module:
     if cfg.norm == "rms":
-        return nn.RMSNorm(width, eps=1e-6)
-    return nn.LayerNorm(width, bias=cfg.bias)
+        return nn.RMSNorm(width, eps=cfg.epsilon)
+    return nn.LayerNorm(width, eps=cfg.epsilon, bias=cfg.bias)
 
 
 def sinusoids(length: int, width: int) -> Tensor:
@@ -167,8 +167,8 @@ class Inner(nn.Module):
         if self.activation == "swiglu":
             a, gate = x.chunk(2, -1)
             x = a * silu(gate)
-        elif self.activation == "gelu":
-            x = gelu(x)
+        elif self.activation.startswith("gelu"):
+            x = gelu(x, approximate="tanh" if self.activation == "gelu_tanh" else "none")
         else:
             x = relu(x) if self.activation == "relu" else relu(x).square()
         out: Tensor = self.out(x)

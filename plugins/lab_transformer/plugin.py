@@ -7,7 +7,7 @@ from lab import Model, hookimpl
 from lab.errors import UsageError, one_of, within
 
 POSITIONS = ("rotary", "learned", "sinusoidal", "relative", "none")
-ACTIVATIONS = ("gelu", "relu", "squared_relu", "swiglu")
+ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "squared_relu", "swiglu")
 
 
 def absolute(path: str) -> str:
@@ -28,9 +28,12 @@ class Transformer:
     # ^ bias by distance (Raffel et al. 2020, section 2.1); none
     norm: str = "rms"             # Zhang & Sennrich 2019; layer: Ba et al. 2016
     placement: str = "pre"        # of the norms: before each part (Xiong et al. 2020), or post: after it
-    activation: str = "swiglu"    # Shazeer 2020; gelu, relu, squared_relu (So et al. 2021)
+    epsilon: float = 1e-5         # of the norms
+    activation: str = "swiglu"    # Shazeer 2020; gelu, gelu_tanh (nearly the same), relu, squared_relu (So et al. 2021)
     bias: bool = False            # of linear layers and norms
     norm_heads: bool = False      # queries and keys are normed (Dehghani et al. 2023)
+    norm_tokens: bool = False     # and tokens, before the first layer (Devlin et al. 2019, their code)
+    head: str = "plain"           # transformed: another layer and a norm before the last one (the same)
     tie: bool = True              # the last layer has the weights of the embedding (Press & Wolf 2017)
     dropout: float = 0.0
     recompute: bool = False       # activations again on the way back, for less memory (Chen et al. 2016)
@@ -50,6 +53,8 @@ class Transformer:
         one_of("model.norm", self.norm, ("rms", "layer"))
         one_of("model.placement", self.placement, ("pre", "post"))
         one_of("model.activation", self.activation, ACTIVATIONS)
+        one_of("model.head", self.head, ("plain", "transformed"))
+        within("model.epsilon", self.epsilon, 0, 1)
         if self.width % self.heads:
             raise UsageError(f"model.heads={self.heads} do not divide model.width={self.width}; use a width such as "
                              f"{self.heads * max(round(self.width / self.heads), 1)}")
@@ -77,6 +82,7 @@ class EncoderDecoder(Transformer):
     """Reads one text to both sides and says another one (Vaswani et al. 2017); `layers` of each."""
 
     name: str = "encoder_decoder"
+    positions: str = "learned"    # what is read is looked at by what is there alone, so that places have to be in it
 
 
 @dataclass
@@ -153,8 +159,10 @@ class RNNSeq2Seq(Recurrent):
 
 @hookimpl
 def lab_models() -> list[Model]:
-    return [Model("gpt", GPT, "lab_transformer.readers:build", role="causal"),
-            Model("bert", Bert, "lab_transformer.readers:build", role="bidirectional"),
+    return [Model("gpt", GPT, "lab_transformer.readers:build", role="causal",
+                  begins="lab_transformer.huggingface:gpt2"),
+            Model("bert", Bert, "lab_transformer.readers:build", role="bidirectional",
+                  begins="lab_transformer.huggingface:bert"),
             Model("encoder_decoder", EncoderDecoder, "lab_transformer.translators:build", role="encoder_decoder"),
             Model("vit", ViT, "lab_transformer.vit:build"),
             *(Model(kind().name, kind, "lab_transformer.recurrent:reader", role="causal")

@@ -24,6 +24,7 @@ class Embedding(nn.Module):
         self.places = nn.Embedding(longest, cfg.width) if cfg.positions == "learned" else None
         waves = sinusoids(longest, cfg.width) if cfg.positions == "sinusoidal" else None
         self.register_buffer("waves", waves, persistent=False)
+        self.norm = norm(cfg, cfg.width) if cfg.norm_tokens else nn.Identity()
         self.scale = math.sqrt(cfg.width) if cfg.positions == "sinusoidal" else 1.0         # section 3.4
 
     def forward(self, x: Tensor, begin: int = 0) -> Tensor:
@@ -33,7 +34,7 @@ class Embedding(nn.Module):
             found = found + self.places.weight[begin:end]
         elif self.waves is not None:
             found = found + self.waves[begin:end]
-        out: Tensor = self.drop(found)
+        out: Tensor = self.drop(self.norm(found))
         return out
 
 
@@ -85,16 +86,31 @@ class Stack(nn.Module):
         return (bias if inside is None else bias.masked_fill(~inside, -math.inf)), False
 
 
+def head(cfg: Transformer, vocabulary: int) -> nn.Module:
+    """[..., D] -> [..., V]"""
+    if cfg.head == "plain":
+        return nn.Linear(cfg.width, vocabulary, bias=False)
+    return nn.Sequential(nn.Linear(cfg.width, cfg.width, cfg.bias), nn.GELU(), norm(cfg, cfg.width),
+                         nn.Linear(cfg.width, vocabulary, cfg.bias))
+
+
+def last(head: nn.Module) -> nn.Linear:
+    """Its last layer."""
+    found = head[-1] if isinstance(head, nn.Sequential) else head
+    assert isinstance(found, nn.Linear)
+    return found
+
+
 class Transformed(Reader):
     """Embedding, layers and a head."""
 
     def __init__(self, cfg: Transformer, vocabulary: int, longest: int, causal: bool):
         super().__init__(cfg.width, longest)
         self.embed, self.body = Embedding(cfg, vocabulary, longest), Stack(cfg, longest, causal)
-        self.head = nn.Linear(cfg.width, vocabulary, bias=False)
+        self.head = head(cfg, vocabulary)
         begun(self, cfg.layers)
         if cfg.tie:
-            self.head.weight = self.embed.tokens.weight
+            last(self.head).weight = self.embed.tokens.weight
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
         out: Tensor = self.body(self.embed(x), length)

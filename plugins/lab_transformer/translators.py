@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lab.text import EncoderDecoder
 
 from .parts import Store
 from .plugin import EncoderDecoder as Config
-from .readers import Embedding, Stack, begun
+from .readers import Embedding, Stack, begun, head, last
 
 
 @dataclass
@@ -30,10 +30,10 @@ class Transformed(EncoderDecoder):
         self.embed, self.encoder = Embedding(cfg, vocabulary[0], longest[0]), Stack(cfg, longest[0], causal=False)
         self.embed_y = Embedding(cfg, vocabulary[1], longest[1])
         self.decoder = Stack(cfg, longest[1], causal=True, crossed=True)
-        self.head = nn.Linear(cfg.width, vocabulary[1], bias=False)
+        self.head = head(cfg, vocabulary[1])
         begun(self, cfg.layers)
         if cfg.tie:
-            self.head.weight = self.embed_y.tokens.weight
+            last(self.head).weight = self.embed_y.tokens.weight
 
     def read_all(self, x: Tensor, length: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
         """For each layer of the decoder keys and values; and where a text is, [B, 1, 1, S]."""
