@@ -20,7 +20,7 @@ class Tokenizer:
 
     def __init__(self, inner: Any, segment: str = "none"):
         self.inner, self.segment = inner, segment
-        self.size: int = inner.get_vocab_size()
+        self.size: int = max(inner.get_vocab().values(), default=-1) + 1            # some leave out numbers
         self.unknown: int | None = inner.token_to_id(UNKNOWN)
         self.end: int | None = inner.token_to_id(END)
 
