@@ -9,7 +9,7 @@ from torch import nn
 
 from lab.muon import Muon, orthogonalized
 from lab.text import EncoderDecoder
-from lab_language import masking, word2vec
+from lab_language import masking, word2vec, words
 from lab_language.beam import Ends, Marks, beam, greedy, penalty, until
 from lab_language.quality import distance, quality
 from lab_language.speaking import chooser, continued, likely
@@ -219,7 +219,7 @@ def test_a_step_of_a_word_is_over_the_root_of_its_squares():
 
 def test_what_is_nearest_by_hand():
     vectors = torch.tensor([[1.0, 0.0], [2.0, 0.1], [0.0, 3.0], [-1.0, 0.0]])
-    _, found = word2vec.nearest(vectors, vectors[[0]], 2, [0])
+    _, found = words.nearest(vectors, vectors[[0]], 2, [0])
     assert found.tolist() == [[1, 2]]
 
 

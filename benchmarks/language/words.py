@@ -44,7 +44,7 @@ def lab(path: str, method: str, epochs: int) -> dict[str, Any]:
         runner.evaluators, runner.closing = {}, {}
         took = common.timed(lambda: runner.run(Budget(steps=epochs * (stream.epoch_length or 1))))
     learner, tokenizer = made.experiment.learner, made.data.tokenizers[0]
-    from lab_language.word2vec import nearest
+    from lab_language.words import nearest
 
     near = {}
     for word in WORDS:
