@@ -91,6 +91,8 @@ def test_a_run_of_text_is_evaluated_again_and_goes_on(lab, story, tmp_path):
     code, out, _ = lab("eval", run)
     assert code == 0 and f"{final(run)['eval/loss']:.4f}" in out
     assert lab(f"resume={run}", "budget.epochs=2")[0] == 0
+    code, _, err = lab(f"resume={run}", "data.block=8")
+    assert code != 0 and "data.block is 16 in this run and cannot become 8; start a new one for that" in err
     story.write_text(TEXT.replace("Ann", "Amy"))
     code, _, err = lab(f"resume={run}", "budget.epochs=3")
     assert code != 0 and "the training data has changed" in err

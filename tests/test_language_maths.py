@@ -49,6 +49,8 @@ def test_so_many_tokens_in_so_many_holes():
     assert masking.counts(4, 0.15, 3) == (1, 1) and masking.counts(2, 0.9, 1) == (1, 1)
     found = masking.holes(50, 20, 0.3, 2, rng())
     assert ((found > 0).sum(1) == 6).all() and (found.amax(1) == 3).all() and (found[:, 0] == 0).all()
+    assert 0 < (found[:, -1] > 0).sum() < 50
+    assert len({tuple(row) for row in masking.holes(50, 8, 0.2, 3, rng()).tolist()}) == 6    # one of two, anywhere
 
 
 def test_what_is_outside_and_what_is_inside_of_holes_by_hand():

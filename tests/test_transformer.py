@@ -8,7 +8,7 @@ from torch import nn
 
 from lab.errors import UsageError
 from lab.text import groups
-from lab_transformer import huggingface, parts, readers, recurrent, translators, vit
+from lab_transformer import huggingface, parts, positions, readers, recurrent, translators, vit
 from lab_transformer.plugin import (
     GPT,
     Bert,
@@ -34,28 +34,28 @@ def near(a, b):
 
 
 def test_sinusoids_by_hand():
-    found = parts.sinusoids(3, 4)
+    found = positions.sinusoids(3, 4)
     assert near(found[0], torch.tensor([0.0, 0, 1, 1]))
     assert near(found[2], torch.tensor([math.sin(2), math.sin(0.02), math.cos(2), math.cos(0.02)]))
-    assert parts.sinusoids(3, 5).shape == (3, 5)
+    assert positions.sinusoids(3, 5).shape == (3, 5)
 
 
 def test_a_quarter_turn_and_what_it_leaves_as_it_is():
     """(1, 0) turned by 90 degrees is (0, 1); dot products depend on the distance of places alone."""
     quarter = torch.tensor([[math.pi / 2]])
-    turned = parts.rotated(torch.tensor([[1.0, 0.0]]), quarter.cos(), quarter.sin())
+    turned = positions.rotated(torch.tensor([[1.0, 0.0]]), quarter.cos(), quarter.sin())
     assert near(turned, torch.tensor([[0.0, 1.0]]))
     torch.manual_seed(0)
-    q, k, angle = torch.randn(4), torch.randn(4), parts.angles(torch.arange(9), 4)
-    at = lambda x, i: parts.rotated(x[None], angle[i:i + 1].cos(), angle[i:i + 1].sin())[0]       # noqa: E731
+    q, k, angle = torch.randn(4), torch.randn(4), positions.angles(torch.arange(9), 4)
+    at = lambda x, i: positions.rotated(x[None], angle[i:i + 1].cos(), angle[i:i + 1].sin())[0]       # noqa: E731
     assert near(at(q, 3) @ at(k, 1), at(q, 8) @ at(k, 6)) and not near(at(q, 3) @ at(k, 1), at(q, 3) @ at(k, 2))
 
 
 def test_buckets_by_hand():
     """8 buckets up to 16: 4 near ones of a distance each, then 4, 5: 4, 6 to 7: 5, 8 to 11: 6, and all others 7."""
     back = -torch.arange(20)
-    assert parts.buckets(back, 8, 16, both=False).tolist() == [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, *8 * [7]]
-    both = parts.buckets(torch.tensor([-9, -1, 0, 1, 9]), 8, 16, both=True)
+    assert positions.buckets(back, 8, 16, both=False).tolist() == [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, *8 * [7]]
+    both = positions.buckets(torch.tensor([-9, -1, 0, 1, 9]), 8, 16, both=True)
     assert both.tolist() == [3, 1, 0, 5, 7]
 
 

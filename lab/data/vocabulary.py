@@ -54,11 +54,9 @@ def learned(kind: str, cfg: TextConfig, texts: Sequence[str], several: bool) -> 
     for text in texts:
         found.update(sha256(text.encode()).digest())
     file = cache.folder("tokenizers") / f"{found.hexdigest()[:40]}.json"
-    if file.exists():
-        return read(file, cfg.segment)
-    made = trained(kind, cfg.vocabulary, texts, cfg.lowercase, cfg.segment, several)
-    cache.write(file, made.json.encode())
-    return made
+    if not file.exists():
+        cache.write(file, trained(kind, cfg.vocabulary, texts, cfg.lowercase, cfg.segment, several).json.encode())
+    return read(file, cfg.segment)
 
 
 def read(path: Path, segment: str) -> Tokenizer:

@@ -58,6 +58,7 @@ def looks(learner: Speaker, data: Data) -> Evaluator:
 class Hidden(Speaker):
     """A share of the tokens, by what stands on both sides of them. Token V stands for what is hidden."""
 
+    saved = (*Speaker.saved, "rng")
     cfg: MLM
 
     def __init__(self, net: Reader, world: World, cfg: MLM):
@@ -86,6 +87,7 @@ def mlm(cfg: MLM, world: World) -> Experiment:
 class Spans(Speaker):
     """What is in holes of several tokens. Tokens from V on are the holes; the one after them begins what is said."""
 
+    saved = (*Speaker.saved, "rng")
     cfg: SpanCorruption
 
     def __init__(self, net: EncoderDecoder, world: World, cfg: SpanCorruption, first: int, begin: int):

@@ -37,8 +37,10 @@ def counts(t: int, share: float, length: float) -> tuple[int, int]:
 def holes(b: int, t: int, share: float, length: float, rng: torch.Generator) -> Tensor:
     """[B, T]: 0 outside of holes, else the number of the hole from 1 on. The first token is in none."""
     inside, count = counts(t, share, length)
-    lengths = torch.stack([parts(b, t - inside, count, rng), parts(b, inside, count, rng)], 2).flatten(1)
-    which = torch.arange(2 * count, device=rng.device).repeat(b)                            # outside, hole, outside ...
+    outside = parts(b, t - inside + 1, count + 1, rng)                                      # one too many at the end
+    lengths = torch.stack([outside[:, :-1], parts(b, inside, count, rng)], 2).flatten(1)
+    lengths = torch.cat([lengths, outside[:, -1:] - 1], 1)
+    which = torch.arange(2 * count + 1, device=rng.device).repeat(b)                        # outside, hole, outside ...
     part = torch.repeat_interleave(which, lengths.flatten()).view(b, t)
     return torch.where(part % 2 == 1, part // 2 + 1, 0)
 

@@ -27,14 +27,13 @@ NONE = -100                       # in place of a token: it does not count
 class Speaker(OneLoss):
     """Steps down the mean cross-entropy of tokens."""
 
-    saved = ("net", "optimizer", "average", "rng")
-
     def __init__(self, net: Any, world: World, cfg: OneLossConfig, smoothing: float = 0.0):
         super().__init__(net, world.optimizer(groups(net)), cfg, world.compute)
         self.rng, self.smoothing = world.compute.rng("text"), smoothing
 
     def seen(self, batch: Batch, rng: torch.Generator) -> Batch:
-        """What the network is shown of a batch, and what it is to say: "y", NONE where nothing."""
+        """What the network is shown of a batch, and what it is to say: "y", NONE where nothing. Who draws saves `rng`.
+        """
         return batch
 
     def said(self, net: Any, batch: Batch) -> Tensor:

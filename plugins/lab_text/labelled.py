@@ -1,9 +1,10 @@
 """Texts with classes. N texts."""
 
-import importlib
-import inspect
+import ast
+import importlib.util
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,31 +45,40 @@ def text_of(found: csv_file.CsvFile, classes: tuple[str, ...], cfg: Labelled) ->
 
 
 def docstrings(cfg: Docstrings) -> Texts:
-    once = Counter(text for name in MODULES for text in set(paragraphs(name)))
-    found = {name: sorted(text for text in set(paragraphs(name)) if once[text] == 1) for name in MODULES}
-    classes = tuple(name for name, texts in found.items() if len(texts) >= FEW)
-    texts = [text for name in classes for text in found[name]]
-    y = [i for i, name in enumerate(classes) for _ in found[name]]
+    """Out of the source files, which importing something else does not change."""
+    found = {name: set(paragraphs(name)) for name in MODULES}
+    once = Counter(text for texts in found.values() for text in texts)
+    kept = {name: sorted(text for text in texts if once[text] == 1) for name, texts in found.items()}
+    classes = tuple(name for name, texts in kept.items() if len(texts) >= FEW)
     if len(classes) < 2:
-        raise UsageError("Python's modules have no documentation here; python -OO leaves it out")
+        raise UsageError("the source files of Python's modules are not here, in which their documentation is")
+    texts = [text for name in classes for text in kept[name]]
+    y = [i for i, name in enumerate(classes) for _ in kept[name]]
     return Texts("texts", {"train": Text(texts, torch.tensor(y))}, classes)
 
 
 def paragraphs(name: str) -> Iterator[str]:
-    module: Any = importlib.import_module(name)
-    for part in documented(module, name):
-        for text in (inspect.getdoc(part) or "").split("\n\n"):
-            if len(text.split()) >= SHORT:
-                yield " ".join(text.split())
+    """Of a module's documentation, and of that of what is public in it."""
+    for source in sources(name):
+        for part in public(ast.parse(source.read_bytes())):
+            for text in (ast.get_docstring(part) or "").split("\n\n"):
+                if len(text.split()) >= SHORT:
+                    yield " ".join(text.split())
 
 
-def documented(module: Any, name: str) -> Iterator[Any]:
-    """The module, its public functions and classes, and their methods."""
-    yield module
-    for key, part in vars(module).items():
-        own = str(getattr(part, "__module__", "")).split(".")[0].lstrip("_") == name
-        if key.startswith("_") or not own or not (inspect.isclass(part) or inspect.isroutine(part)):
-            continue
-        yield part
-        if inspect.isclass(part):
-            yield from (each for key, each in vars(part).items() if not key.startswith("_") and inspect.isroutine(each))
+def sources(name: str) -> list[Path]:
+    """The file of a module, or all in the folder of a package."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.origin or not Path(spec.origin).is_file():
+        return []
+    return sorted(Path(spec.origin).parent.glob("*.py")) if spec.submodule_search_locations else [Path(spec.origin)]
+
+
+def public(node: ast.Module | ast.ClassDef) -> Iterator[Any]:
+    """It, and the functions and classes in it whose names do not begin with _, with all in these classes."""
+    yield node
+    for part in node.body:
+        if isinstance(part, ast.ClassDef) and not part.name.startswith("_"):
+            yield from public(part)
+        elif isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) and not part.name.startswith("_"):
+            yield part

@@ -7,7 +7,7 @@ from lab import Model, hookimpl
 from lab.errors import UsageError, one_of, within
 
 POSITIONS = ("rotary", "learned", "sinusoidal", "relative", "none")
-ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "squared_relu", "swiglu")
+ACTIVATIONS = ("gelu", "gelu_tanh", "relu", "squared_relu", "swiglu", "tanh")
 
 
 def absolute(path: str) -> str:
@@ -29,7 +29,8 @@ class Transformer:
     norm: str = "rms"             # Zhang & Sennrich 2019; layer: Ba et al. 2016
     placement: str = "pre"        # of the norms: before each part (Xiong et al. 2020), or post: after it
     epsilon: float = 1e-5         # of the norms
-    activation: str = "swiglu"    # Shazeer 2020; gelu, gelu_tanh (nearly the same), relu, squared_relu (So et al. 2021)
+    activation: str = "swiglu"    # Shazeer 2020; gelu, gelu_tanh (nearly the same), relu, tanh, squared_relu (So et
+    # ^ al. 2021)
     bias: bool = False            # of linear layers and norms
     norm_heads: bool = False      # queries and keys are normed (Dehghani et al. 2023)
     norm_tokens: bool = False     # and tokens, before the first layer (Devlin et al. 2019, their code)

@@ -9,8 +9,9 @@ from torch.utils.checkpoint import checkpoint
 
 from lab.text import Reader
 
-from .parts import Bias, Block, Store, ahead, angles, norm, sinusoids
+from .parts import Block, Store, ahead, norm
 from .plugin import GPT, Transformer
+from .positions import Bias, angles, sinusoids
 
 DEVIATION = 0.02                  # of the weights at the start (Radford et al. 2018)
 
