@@ -11,7 +11,7 @@ from .errors import LabError, UsageError, closest
 
 COMMANDS = {"plugins": "plugins", "eval": "eval", "play": "play", "check": "check", "check-env": "check_env",
             "tensorboard": "tensorboard", "export": "export", "predict": "predict", "sample": "sample",
-            "compare": "compare"}
+            "translate": "translate", "compare": "compare"}
 
 
 def main() -> int:
@@ -52,6 +52,10 @@ def train(args: list[str]) -> int:
     if {"--version", "--help", "-h"} & set(flags):
         print(f"lab {__version__}" if "--version" in flags else help.text())
         return 0
+    if any(argv.key(each) == "model.init" for each in overrides):
+        from .beginning import inherited
+
+        overrides = inherited(overrides)
     if flags:
         return through_hydra(flags, overrides)
     if run not in (None, "", "null"):

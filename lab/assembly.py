@@ -1,7 +1,7 @@
 """From a config to everything that it names, built and fitting together."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -35,7 +35,8 @@ class Assembled:
     data: Data | None = None                  # what is learned from, where it is a dataset
 
 
-def assemble(cfg: LabConfig, initial: int | None = None, kind: type[World] = World) -> Assembled:
+def assemble(cfg: LabConfig, initial: int | None = None,
+             kind: Callable[[LabConfig, Compute], World] = World) -> Assembled:
     """Build everything that the config names. `initial` seeds the first weights; a test may want others than the run's.
 
     Raises UsageError for what does not fit together, BuildError where a plugin fails, and signals.Stop where Python

@@ -113,6 +113,20 @@ class AdamW(Adam):
 
 
 @dataclass
+class Muon(AdamW):
+    """Hidden matrices by their orthogonalised momentum (Jordan et al. 2024), at the scale of AdamW's steps (Liu et al.
+    2025, arXiv:2502.16982, equation 4); AdamW for all else, and for agents that do not say which are hidden.
+    """
+
+    name: str = "muon"
+    momentum: float = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("optimizer.momentum", self.momentum, 0, 0.999999)
+
+
+@dataclass
 class SGD(OptimizerConfig):
     name: str = "sgd"
     lr: float = 1e-2
@@ -149,4 +163,5 @@ def lab_envs() -> list[Env]:
 @hookimpl
 def lab_optimizers() -> list[Optimizer]:
     return [Optimizer("adam", Adam, "lab.optimizers:adam"), Optimizer("adamw", AdamW, "lab.optimizers:adamw"),
+            Optimizer("muon", Muon, "lab.optimizers:muon"),
             Optimizer("sgd", SGD, "lab.optimizers:sgd"), Optimizer("rmsprop", RMSprop, "lab.optimizers:rmsprop")]

@@ -12,7 +12,8 @@ from .errors import UsageError, closest
 from .recorded import Run
 
 ENV = ("return/mean", "length/mean")
-DATA = ("accuracy", "loss", "rmse", "mae", "r2", "perplexity", "inertia", "adjusted_rand_index", "reconstruction/error")
+DATA = ("said/bleu", "said/exact", "said/error_rate", "bits_per_byte",
+        "accuracy", "loss", "rmse", "mae", "r2", "perplexity", "inertia", "adjusted_rand_index", "reconstruction/error")
 MADE = ("made/frechet", "made/precision", "made/recall", "made/good", "made/classes", "made/class_kl", "made/accuracy",
         "iwae/nats")
 FEW = 4                           # metrics of an evaluation that has none of those

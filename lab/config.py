@@ -115,6 +115,23 @@ class NormalizeConfig:
 
 
 @dataclass
+class OneLossConfig:
+    """What agents of one network, one loss and one optimizer have."""
+
+    name: str = ""
+    batch_size: int = 128         # examples per optimizer step; 0: all of them
+    accumulate: int = 1           # parts of a batch that go through the network one after the other
+    max_grad_norm: float = 1e12   # the gradient is scaled down to this norm
+    ema: float = 0.0              # decay per step of an average of the weights, which is then evaluated; 0: none
+
+    def __post_init__(self) -> None:
+        within("agent.batch_size", self.batch_size, 0, 10**9)
+        within("agent.accumulate", self.accumulate, 1, self.batch_size or 10**9)
+        within("agent.max_grad_norm", self.max_grad_norm, 1e-9, 1e12)
+        within("agent.ema", self.ema, 0, 0.9999999)
+
+
+@dataclass
 class LabConfig:
     """The top level. The groups hold the dataclass that the plugin registered, or None."""
 

@@ -6,7 +6,7 @@
 Nothing else in the lab knows whether it trains a Q-table, a GAN or a language model.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,9 @@ Predict = Callable[..., Tensor]                   # (x [B, ...], length [B] or N
 Sample = Callable[..., Tensor]                    # (n, rng, label [n] or None) -> n new examples, as the data has them
 # ^ Pixels from 0 to 1. It may have a method walk(n, steps, rng, label) that yields so many times [n, ...], from one
 #   to the next, and `classes`, how many it is told.
+Write = Callable[..., Iterator[str]]
+# ^ (prompt, count of tokens, rng, temperature, top_k, top_p, remember) -> what follows the prompt, piece by piece
+Translate = Callable[..., Iterator[str]]          # (texts, width of the beam; 0: the run's) -> what belongs to each
 Policy = Callable[[Tensor], Tensor]               # obs [N, ...] -> action [N, ...], without
 # ^ Either may have a memory of each episode. It then has a method begin(fresh), called before every step with booleans
 #   [N]: true where the episode has just begun, so that nothing is remembered. N may be another than before.
@@ -100,4 +103,6 @@ class Experiment:
     sample: Sample | None = None  # for `lab sample`
     cost: Predict | None = None   # (x [B, ...]) -> nats that it takes to say each of them [B]: `lab predict` of those
     # ^ that predict nothing; what costs much is unlike what was learned
+    write: Write | None = None    # for `lab sample` of text
+    translate: Translate | None = None        # for `lab translate`
     policy: Policy | None = None  # for evaluation over episodes, `lab eval` and `lab play`

@@ -1,6 +1,9 @@
-"""Pictures that a network halves again and again. H and W pixels."""
+"""Pictures that a network halves again and again, and doubles. B pictures, C and D channels, H and W pixels."""
 
 import math
+
+from torch import Tensor, nn
+from torch.nn.functional import conv_transpose2d, interpolate, pad
 
 from .errors import UsageError
 
@@ -24,3 +27,31 @@ def halves(model: str, times: int, shape: Size, instead: str) -> list[Size]:
     for _ in range(times):
         sides.append(tuple(-(-side // 2) for side in sides[-1]))
     return sides
+
+
+class Doubled(nn.Conv2d):
+    """[B, C, h, w] with its pixels repeated to [H, W], `size`, and a convolution of 3 x 3: to [B, D, H, W].
+
+    Where height and width are exactly doubled both are one transposed convolution of 4 x 4, which multiplies 4 times
+    for each pixel and pair of channels in place of 9.
+    """
+
+    def __init__(self, channels: int, narrow: int, size: Size, bias: bool = True):
+        super().__init__(channels, narrow, 3, padding=1, bias=bias)
+        self.size = tuple(size)
+
+    def exact(self, x: Tensor) -> bool:
+        return tuple(2 * side for side in x.shape[2:]) == self.size
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.exact(x):
+            return conv_transpose2d(x, folded(self.weight), self.bias, stride=2, padding=1)
+        return super().forward(interpolate(x, self.size))
+
+
+def folded(weight: Tensor) -> Tensor:
+    """[D, C, 3, 3] to [C, D, 4, 4]: along each side w0 w1 w2 becomes w2, w1 + w2, w0 + w1, w0."""
+    found = weight.flip(2, 3)
+    found = pad(found, (0, 1)) + pad(found, (1, 0))
+    found = pad(found, (0, 0, 0, 1)) + pad(found, (0, 0, 1, 0))
+    return found.transpose(0, 1)

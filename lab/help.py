@@ -17,7 +17,7 @@ Change any value with KEY=VALUE; see them all with +agent=NAME --cfg job --resol
 Go on with a run:   python -m lab resume=RUN [budget.steps=...]
 Many runs:          python -m lab -m +agent=dqn env=CartPole seed=0,1,2
 What runs learned:  lab eval RUN | play RUN | predict RUN INPUT... | export RUN | sample RUN | compare RUN...
-                    lab tensorboard [DIR]
+                    lab translate RUN FILE | tensorboard [DIR]
 Other commands:     lab plugins | check AGENT | check-env ENV
 Completion:         eval "$(lab -sc install=bash)"
 Hydra's own flags:  --hydra-help

@@ -36,6 +36,7 @@ class Agent(Entry):
 
     group: ClassVar[str] = "agent"
     learns_from: str = "env"      # "env" or "data"
+    kinds: tuple[str, ...] = ("picture", "table", "sequence")     # of data, as in lab.data.dataset.About
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # ^ env id, env name or data name -> {"agent.batch_size": 64, "optimizer.lr": 1e-3, "budget.steps": 50_000};
     #   "default" for the others. They stand where the dataclasses' defaults would: YAML and the command line win.
@@ -55,10 +56,16 @@ class Model(Entry):
     -> lab.nn.Coder.
     Role "rivals" has a generator and a critic: build(config, inputs, shape) -> lab.nn.Rivals.
     Role "denoiser" maps examples with noise to others of their shape: build(config, shape) -> lab.nn.Denoiser.
+    Role "causal" and role "bidirectional" read up to T tokens, of V: build(config, V, T) -> lab.text.Reader; one that
+    is causal says nothing of a token by those that follow it.
+    Role "encoder_decoder" reads up to S tokens of V, and says up to T of W: build(config, (V, W), (S, T)) ->
+    lab.text.EncoderDecoder.
     """
 
     group: ClassVar[str] = "model"
     role: str = "net"
+    begins: str = ""              # "module:function" for model.init=FOLDER of another library:
+    # ^ function(folder) -> lab.beginning.Foreign, or None where it is none of this model
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,9 @@ class Env(Entry):
 
 @dataclass(frozen=True)
 class Dataset(Entry):
-    """build(config) -> lab.data.dataset.Dataset, as it is in the files; the lab splits and prepares it"""
+    """build(config) -> lab.data.dataset.Dataset, or lab.data.texts.Texts, as it is in the files; the lab splits and
+    prepares it
+    """
 
     group: ClassVar[str] = "data"
 

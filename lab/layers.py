@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
+from .halving import Doubled
 from .modules import evaluating
 
 Row = tuple[str, str, str, int, int]              # name, kind, shape of its output, parameters, operations
@@ -20,6 +21,8 @@ def operations(layer: nn.Module, given: Tensor, out: Tensor) -> int:
     """
     if isinstance(layer, nn.Linear):
         return 2 * out.numel() * layer.in_features
+    if isinstance(layer, Doubled) and layer.exact(given):
+        return 2 * out.numel() * layer.in_channels * 4
     if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         return 2 * out.numel() * layer.in_channels // layer.groups * math.prod(layer.kernel_size)
     if isinstance(layer, nn.RNNBase):

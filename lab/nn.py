@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from .errors import UsageError
+from .text import EncoderDecoder, Reader
 
 ZERO = np.float32(0)
 Activation = Callable[[np.ndarray], Any]                              # in place
@@ -61,7 +62,9 @@ class Denoiser(nn.Module):
         self.body, self.width = body, width
 
 
-ROLES: dict[str, type[nn.Module]] = {"autoencoder": Coder, "rivals": Rivals, "denoiser": Denoiser}    # of others: any
+ROLES: dict[str, type[nn.Module]] = {              # of others: any
+    "autoencoder": Coder, "rivals": Rivals, "denoiser": Denoiser, "causal": Reader, "bidirectional": Reader,
+    "encoder_decoder": EncoderDecoder}
 
 
 class OneHot(nn.Module):

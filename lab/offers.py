@@ -132,9 +132,10 @@ def check_entry(entry: Entry) -> None:
         raise PluginError(f"{label}: build must be a string 'module:function', got {entry.build!r:.80}")
     if not (isinstance(entry.packages, tuple) and all(isinstance(each, str) for each in entry.packages)):
         raise PluginError(f"{label}: packages must be a tuple of distributions, got {entry.packages!r:.80}")
-    vector = getattr(entry, "build_vector", "")
-    if vector and not (isinstance(vector, str) and BUILD.fullmatch(vector)):
-        raise PluginError(f"{label}: build_vector must be a string 'module:function', got {vector!r:.80}")
+    for name in ("build_vector", "begins"):
+        given = getattr(entry, name, "")
+        if given and not (isinstance(given, str) and BUILD.fullmatch(given)):
+            raise PluginError(f"{label}: {name} must be a string 'module:function', got {given!r:.80}")
     check_config(entry.config, entry.name, label)
     if isinstance(entry, Optimizer) and not issubclass(entry.config, OptimizerConfig):
         raise PluginError(f"{label}: {entry.config.__name__} must be a subclass of lab.builtin.OptimizerConfig, which "

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .builtin import SGD, Adam, AdamW, RMSprop
+from .builtin import SGD, Adam, AdamW, Muon, RMSprop
 from .compute import QuickAdam
+from .muon import Muon as MuonOptimizer
 
-Parameters = Iterable[Tensor]
+Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]      # or groups of them, as torch has them, with settings of
+# ^ their own; `rate`: times the learning rate; `hidden`: matrices between other layers, for Muon
 
 
 def adam(cfg: Adam, parameters: Parameters, fused: bool) -> Optimizer:
@@ -21,10 +23,15 @@ def adamw(cfg: AdamW, parameters: Parameters, fused: bool) -> Optimizer:
     return adam_of(cfg, list(parameters), fused, decoupled=True)
 
 
-def adam_of(cfg: Adam | AdamW, parameters: list[Tensor], fused: bool, decoupled: bool) -> Optimizer:
+def each(parameters: list[Any]) -> list[Tensor]:
+    """Those of all groups, where they are groups."""
+    return [p for group in parameters for p in (group["params"] if isinstance(group, dict) else [group])]
+
+
+def adam_of(cfg: Adam | AdamW, parameters: list[Any], fused: bool, decoupled: bool) -> Optimizer:
     settings: dict[str, Any] = {"lr": cfg.lr, "betas": (cfg.beta1, cfg.beta2), "eps": cfg.eps,
                                 "weight_decay": cfg.weight_decay, "decoupled_weight_decay": decoupled}
-    if fused and all(p.device.type == "cpu" and p.dtype is torch.float32 for p in parameters):
+    if fused and all(p.device.type == "cpu" and p.dtype is torch.float32 for p in each(parameters)):
         return QuickAdam(parameters, **settings)
     return torch.optim.Adam(parameters, **settings, fused=fused)
 
@@ -62,6 +69,10 @@ def overridable(optimizer: Optimizer) -> Optimizer:
     optimizer.register_load_state_dict_pre_hook(laid_out)
     optimizer.register_load_state_dict_post_hook(compare)
     return optimizer
+
+
+def muon(cfg: Muon, parameters: Parameters, fused: bool) -> Optimizer:
+    return MuonOptimizer(parameters, cfg.lr, cfg.momentum, (cfg.beta1, cfg.beta2), cfg.eps, cfg.weight_decay)
 
 
 def rmsprop(cfg: RMSprop, parameters: Parameters, fused: bool) -> Optimizer:

@@ -15,7 +15,8 @@ from .errors import ResumeError, UsageError, first_line
 from .mistakes import unknown
 
 LARGEST = 100_000                 # bytes of a config that is worth reading
-FIXED = ("seed", "env.id", "env.game", "data.name", "data.prepare", "data.impute")
+FIXED = ("seed", "env.id", "env.game", "data.name", "data.prepare", "data.impute", "data.tokenizer", "data.tokenizer_y",
+         "data.joint", "data.vocabulary", "data.lowercase", "data.segment", "data.block", "model.init")
 
 
 class Plain(yaml.SafeLoader):  # type: ignore[misc]

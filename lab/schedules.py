@@ -59,7 +59,7 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig, rate: float = 1.0, per
                 LOG.warning("the learning rate is 0 after %s optimizer steps: nothing is learned from here on; "
                             "optimizer.decay and optimizer.final say how it falls", f"{step:,}")
             climb = min((step + 1) / (cfg.warmup + 1), 1)
-            group["lr"] = rate * climb * shape(step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
+            group["lr"] = rate * group.get("rate", 1.0) * climb * shape(step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
             group["steps"] = taken + 1
 
     optimizer.register_step_pre_hook(set_rate)

@@ -15,6 +15,7 @@ from .assembly import Assembled, budget_of
 from .best import Best
 from .budget import Periods
 from .config import plain_of, world_name
+from .data.config import TOKENIZER_FILES
 from .errors import DiskError, Diverged, LabError, UsageError
 from .host import host
 from .log_file import log_file
@@ -104,6 +105,8 @@ class Sitting:
         self.record.write_text("config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain)))
         if self.made.data is not None:
             self.record.write_json("data.json", self.made.data.plain())
+            for name, tokenizer in zip(TOKENIZER_FILES, self.made.data.tokenizers, strict=False):
+                self.record.write_text(name, tokenizer.json)
         self.record.listeners.append(self.to_sinks)
         self.record.on_media = self.sinks.media
         if new:

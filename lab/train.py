@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from .saved_config import changed, load_config
 from .signals import Stop
 from .sitting import Sitting
 from .version import plugins, versions
+from .world import World
 
 
 def start(cfg: LabConfig, by_hand: str | None) -> int:
@@ -56,7 +58,7 @@ def resume(path: Path, overrides: Sequence[str]) -> int:
         at, state = checkpoint.newest(path / "checkpoints", skipped.append)
         if (maker := state.get("agent")) != cfg.agent.name:
             raise ResumeError(f"{at} was made by {maker}, this run says {cfg.agent.name}")
-        made = assemble(cfg)
+        made = assemble(cfg, kind=partial(World, run=path))
         other = changes({**last, **run.get("versions", {}), **run.get("plugins", {})},
                         {**made.compute.describe(), **versions(cfg), **plugins()})
         return Sitting(made, record, [*skipped, *other]).run(state).code

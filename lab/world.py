@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -13,10 +14,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .asynchronous import AsyncEnvs
+from .beginning import begun
 from .compute import Compute
 from .config import LabConfig
 from .contract import Policy, acting
-from .data.loaded import Data, loaded
+from .data.loaded import Data
+from .data.source import opened
 from .devices import room
 from .env_state import Tier, probe
 from .env_walk import sampler
@@ -37,8 +40,8 @@ COUNTED = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box
 
 
 class World:
-    def __init__(self, cfg: LabConfig, compute: Compute):
-        self.cfg, self.compute, self.stepped = cfg, compute, False
+    def __init__(self, cfg: LabConfig, compute: Compute, run: Path | None = None):
+        self.cfg, self.compute, self.run, self.stepped = cfg, compute, run, False     # the folder of what goes on
         self.normalizer: Normalizer | None = None         # of the environments that train
 
     def make_env(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
@@ -130,12 +133,7 @@ class World:
     @cached_property
     def data(self) -> Data:
         """The dataset, split and checked. Raises UsageError where none was chosen, and for what is wrong with it."""
-        cfg = self.cfg.data
-        if cfg is None:
-            raise UsageError(f"{self.cfg.agent.name} learns from a dataset: add data=NAME, such as data=digits")
-        with making(f"data={cfg.name}"):
-            dataset = host().load("data", cfg.name)(cfg)
-        return loaded(cfg, dataset, self.compute)
+        return opened(self.cfg, self.compute, self.run)
 
     def models(self, role: str) -> list[str]:
         """The names of those that have this role."""
@@ -155,7 +153,8 @@ class World:
         if not isinstance(net, kind):
             raise UsageError(f"the build of model={cfg.name} returned {type(net).__name__}, no {kind.__module__}."
                              f"{kind.__name__}, which role {role!r} has")
-        return net.to(self.compute.device)
+        tokenizers = self.data.tokenizers if self.cfg.data is not None else ()
+        return begun(net.to(self.compute.device), cfg, self.run is not None, tokenizers)
 
     def net(self, space: Space[Any], outputs: int | None = None) -> nn.Module:
         """The chosen network for observations of `space`: [B, ...] -> [B, outputs], or the features before its last

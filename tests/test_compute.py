@@ -74,14 +74,14 @@ def optimizer_of(kind, weights):
         "adam": (builtin.Adam(lr=0.1), optimizers.adam), "adamw": (builtin.AdamW(lr=0.1), optimizers.adamw),
         "sgd": (builtin.SGD(lr=0.1), optimizers.sgd), "momentum": (builtin.SGD(lr=0.1, momentum=0.9), optimizers.sgd),
         "nesterov": (builtin.SGD(lr=0.1, momentum=0.9, nesterov=True), optimizers.sgd),
-        "rmsprop": (builtin.RMSprop(lr=0.1), optimizers.rmsprop),
+        "rmsprop": (builtin.RMSprop(lr=0.1), optimizers.rmsprop), "muon": (builtin.Muon(lr=0.1), optimizers.muon),
         "centered": (builtin.RMSprop(lr=0.1, centered=True, weight_decay=0.1), optimizers.rmsprop),
         "scheduled": (builtin.Adam(lr=0.1, schedule="linear", decay=9), optimizers.adam)}[kind]
     return scheduled(build(cfg, weights, fused=True), cfg)
 
 
 def test_every_optimizer_is_tried_below():
-    assert {"adam", "adamw", "sgd", "rmsprop"} == {each.name for each in builtin.lab_optimizers()}
+    assert {"adam", "adamw", "sgd", "rmsprop", "muon"} == {each.name for each in builtin.lab_optimizers()}
 
 
 BAD = {"NaN loss": lambda w: w.sum() * math.nan, "infinite loss": lambda w: w.sum() * math.inf,
@@ -91,7 +91,8 @@ BAD = {"NaN loss": lambda w: w.sum() * math.nan, "infinite loss": lambda w: w.su
 
 @pytest.mark.parametrize("good", [0, 2])
 @pytest.mark.parametrize("bad", BAD)
-@pytest.mark.parametrize("kind", ["adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "centered", "scheduled"])
+@pytest.mark.parametrize("kind", ["adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "centered", "scheduled",
+                                  "muon"])
 def test_what_is_not_finite_reaches_no_weight(machine, kind, bad, good):
     """Nor what the optimizer remembers: after `good` steps and three bad ones it goes on as though they never were."""
     ways = []

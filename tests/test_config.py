@@ -36,7 +36,8 @@ def refused(*args):
 @pytest.mark.parametrize("group, name, file", YAML, ids=[f"{group}={name}" for group, name, _ in YAML])
 def test_every_choice_composes_with_its_schema(group, name, file):
     needs = {"gym": ["env.id=CartPole-v1"], "csv": ["data.path=a", "data.target=b"],
-             **{each: ["data.path=a"] for each in ("images", "npz", "sequences", "hf")}}
+             **{each: ["data.path=a"] for each in ("images", "npz", "sequences", "hf", "text", "text_labels", "pairs",
+                                                  "gpt_chars", "multi30k")}}
     choice = needs.get(name, [])
     cfg = words(f"{group}={name}", *choice, *([] if group in ("agent", "experiment") else ["+agent=dqn"]))
     if group in ("agent", "env", "data", "model", "optimizer"):
@@ -121,8 +122,9 @@ RECIPES = [name for group, name, _ in YAML if group == "experiment"]
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
-    recipe, same = words(f"experiment={name}"), words(f"+experiment={name}")
-    other = words(f"experiment={name}", "seed=9", "budget.steps=77")
+    needs = ["data.path=a"] if name in ("gpt_chars", "multi30k") else []
+    recipe, same = words(f"experiment={name}", *needs), words(f"+experiment={name}", *needs)
+    other = words(f"experiment={name}", *needs, "seed=9", "budget.steps=77")
     assert recipe == same and recipe.agent is not None
     assert (other.seed, other.budget.steps, other.agent) == (9, 77, recipe.agent)
 

@@ -174,7 +174,7 @@ def test_in_parts_it_is_the_same_step(parts):
 def test_in_parts_it_is_the_same_step_where_classes_are_weighted(parts):
     weights, learners = torch.tensor([1.0, 9.0]), [predictor(), predictor(accumulate=parts)]
     for each in learners:
-        each.loss, each.mass = partial(cross_entropy, weight=weights), partial(weight_of, weights)
+        each.error, each.weigh = partial(cross_entropy, weight=weights), partial(weight_of, weights)
     a, b = (each.update(batch(7)) for each in learners)
     assert b["loss/train"].item() == pytest.approx(a["loss/train"].item(), rel=1e-5)
     assert torch.allclose(*(each.net.body.weight for each in learners), atol=1e-6)

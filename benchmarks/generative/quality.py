@@ -9,6 +9,7 @@ results/generative/quality/<row>.csv; the table shows those of `SHOWN`.
 ring_*, grid_*     8 and 25 heaps of points in the plane, 2,500 rows made (Metz et al. 2017, Srivastava et al. 2017):
                    classes of 8 or 25 that are found, divergence of their shares, share of rows near one
 digits_*           scikit-learn's digits, each command as it comes
+fashion_*          networks of convolutions on Fashion-MNIST, by the lab's own features: Frechet distance and classes
 fashion_vae        the bound on the likelihood with 5,000 samples, in nats: 228.70 of Exemplar VAE, arXiv:2004.04795
 """
 
@@ -26,7 +27,7 @@ ROWS = {                          # name: the command's arguments
     **{f"{heaps}_{loss}": f"+agent={loss} data={heaps}" for heaps in ("ring", "grid") for loss in LOSSES},
     "ring_ddpm": "+agent=ddpm data=ring model=denoiser_mlp", "grid_ddpm": "+agent=ddpm data=grid model=denoiser_mlp",
     **{f"digits_{agent}": f"+agent={agent}" for agent in ("vae", "conditional_vae", "gan", "conditional_gan", "ddpm")},
-    "fashion_vae": "+experiment=fashion_vae",
+    **{f"fashion_{name}": f"+experiment=fashion_{name}" for name in ("gan", "wgan_gp", "conditional_gan", "vae")},
 }
 PREFIX = "eval/test/"
 SHOWN = {"iwae/nats": "nats", "made/frechet": "frechet", "made/frechet_real": "real", "made/precision": "precision",

@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     given = args.parse_args(argv)
     cfg, made, about, dtype, count = opened(given.run, "predict")
     if about.ragged:
-        raise UsageError("the sequences of this run are of several lengths, and a network that is exported takes "
+        raise UsageError("the inputs of this run are of several lengths, and a network that is exported takes "
                          "inputs of one; use lab predict")
     net = network_of(made.experiment.learner, cfg.agent.name)
     examples = some(about, dtype, 1)

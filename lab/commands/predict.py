@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from .. import checkpoint
 from ..assembly import Assembled
 from ..data.dataset import About
 from ..data.inputs import inputs
 from ..errors import UsageError
 from ..modules import evaluating
+from .out import write
 from .parser import Parser
 from .using import opened
 
@@ -36,15 +36,13 @@ def main(argv: list[str]) -> int:
     if kind not in ("csv", "json"):
         raise UsageError(f"--out {given.out}: expected a name that ends in .csv or .json, or --format")
     cfg, made, about, dtype, _ = opened(given.run, "predict", "cost")
-    found = list(rows(made, about, inputs(about, dtype, cfg.data, given.input)))
+    tokenizers = made.data.tokenizers if made.data else ()
+    found = list(rows(made, about, inputs(about, dtype, cfg.data, given.input, tokenizers)))
     text = as_csv(found) if kind == "csv" else json.dumps(found, indent=1) + "\n"
     if given.out is None:
         sys.stdout.write(text)
         return 0
-    try:
-        given.out.write_text(text)
-    except OSError as error:
-        raise checkpoint.disk_error(error, given.out) from error
+    write(given.out, text.encode())
     print(f"{given.out}: {len(found):,} examples")
     return 0
 

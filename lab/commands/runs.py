@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..assembly import Assembled, assemble
 from ..checkpoint import count_of
+from ..chosen import chosen
 from ..config import LabConfig
 from ..data.described import remembered
 from ..errors import ResumeError
 from ..folder import fitting
 from ..saved_config import changed, load_config
 from ..world import Exhibition, World
-from .chosen import chosen
 from .parser import Parser
 
 SEED = 1_000_000
@@ -37,7 +38,7 @@ def trained(path: Path, seed: int | None, changes: list[str]) -> tuple[LabConfig
     run, at, state = chosen(path)
     cfg = changed(load_config(run), changes)
     cfg.evaluate.videos, cfg.log.sinks = 0, []
-    made = assemble(cfg, kind=Exhibition)
+    made = assemble(cfg, kind=partial(Exhibition, run=run))
     with fitting(run):
         if made.data is not None:
             refuse_other_data(made, state["stream"], run)

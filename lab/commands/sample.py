@@ -2,6 +2,7 @@
 
 import io
 import math
+from argparse import Namespace
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import checkpoint
+from ..assembly import Assembled
 from ..contract import Sample
 from ..data.dataset import About
 from ..errors import UsageError, closest, within
 from ..figures import shown, tiles
 from ..media import gif, png
 from ..modules import evaluating
+from . import of_text
+from .out import checked, write
 from .parser import Parser
 from .using import opened
 
@@ -27,38 +30,41 @@ FORMATS = (".png", ".gif", ".npz")
 
 
 def main(argv: list[str]) -> int:
-    """A grid of pictures, a film of a walk through the codes, or the numbers themselves."""
+    """A grid of pictures, a film of a walk through the codes, or the numbers themselves; of text what follows a prompt.
+    """
     args = Parser("sample", "Make new examples with a run that has learned to.")
     args.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
-    args.add_argument("-n", type=int, default=64, metavar="N", help="how many (default: 64)")
+    args.add_argument("-n", type=int, default=None, metavar="N", help="how many (default: 64; of texts: 1)")
     args.add_argument("--seed", type=int, default=0, help="another seed, others (default: 0)")
+    args.add_argument("--out", type=Path, default=None, help="NAME.png: a grid (default: samples.png); NAME.gif: a "
+                      "walk; NAME.npz: x [N, ...], y, and names of classes, columns; of texts NAME.txt")
     args.add_argument("--class", dest="label", default=None, metavar="NAME", help="of this class alone")
-    args.add_argument("--out", type=Path, default=Path("samples.png"),
-                      help="NAME.png: a grid; NAME.gif: a walk; NAME.npz: x [N, ...], y, and names of classes, columns")
+    of_text.options(args)
     given = args.parse_args(argv)
-    kind = given.out.suffix.lower()
-    if kind not in FORMATS:
-        raise UsageError(f"--out {given.out}: expected a name that ends in {', '.join(FORMATS)}")
-    within("-n", given.n, 1, MOST if kind == ".npz" else SEEN)
-    if not given.out.parent.is_dir():
-        raise UsageError(f"--out {given.out}: there is no folder {given.out.parent}")
-    _, made, about, _, count = opened(given.run, "sample")
-    sample = made.experiment.sample
+    _, made, about, _, count = opened(given.run, "sample", "write")
+    if made.experiment.write is not None:
+        return of_text.main(given, made, count)
+    of_text.refuse(given, made.cfg.agent.name)
+    return of_numbers(given, made, about, count)
+
+
+def of_numbers(given: Namespace, made: Assembled, about: About, count: int) -> int:
+    """Raises UsageError for what does not go together."""
+    out, n, sample = given.out or Path("samples.png"), 64 if given.n is None else given.n, made.experiment.sample
     assert sample is not None
+    kind = checked(out, FORMATS)
+    within("-n", n, 1, MOST if kind == ".npz" else SEEN)
     if kind != ".npz" and about.kind != "picture":
-        raise UsageError(f"--out {given.out}: an example of this data is a {about.kind}, no picture; use NAME.npz")
+        raise UsageError(f"--out {out}: an example of this data is a {about.kind}, no picture; use NAME.npz")
     if kind == ".gif" and not hasattr(sample, "walk"):
-        raise UsageError(f"--out {given.out}: {made.cfg.agent.name} has no codes to walk through; use NAME.png")
-    label = labels(about, given.label, given.n, getattr(sample, "classes", 0))
+        raise UsageError(f"--out {out}: {made.cfg.agent.name} has no codes to walk through; use NAME.png")
+    label = labels(about, given.label, n, getattr(sample, "classes", 0))
     rng = torch.Generator(made.compute.device).manual_seed(given.seed % 2**63)
     writers: dict[str, Callable[..., bytes]] = {".png": grid, ".gif": film, ".npz": partial(arrays, about)}
     with torch.no_grad(), evaluating(made.experiment.learner):
-        body = writers[kind](sample, given.n, rng, None if label is None else label.to(made.compute.device))
-    try:
-        given.out.write_bytes(body)
-    except OSError as error:
-        raise checkpoint.disk_error(error, given.out) from error
-    print(f"{given.out}: {given.n:,} examples of {made.cfg.agent.name} at {count:,}")
+        body = writers[kind](sample, n, rng, None if label is None else label.to(made.compute.device))
+    write(out, body)
+    print(f"{out}: {n:,} examples of {made.cfg.agent.name} at {count:,}")
     return 0
 
 

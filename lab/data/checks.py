@@ -5,13 +5,13 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .config import DataConfig
-from .dataset import KINDS, About, Dataset, Held, Split
+from .dataset import KINDS, SPOKEN, About, Dataset, Held, Split
 
 
 def checked(dataset: Dataset, cfg: DataConfig) -> None:
     """Raises UsageError for what is wrong with it; examples count from 1."""
     about, splits = dataset.about, dataset.splits
-    if about.kind not in KINDS:
+    if about.kind not in (*KINDS, *SPOKEN):
         raise UsageError(f"data={cfg.name}: an example is a {about.kind!r}; expected one of {', '.join(KINDS)}")
     if "train" not in splits or not len(splits["train"]):
         raise UsageError(f"data={cfg.name} has no example to learn from")
@@ -24,7 +24,9 @@ def checked(dataset: Dataset, cfg: DataConfig) -> None:
         if not len(split):
             raise UsageError(f"{where}: there is no example; give it some, or leave it out")
         of_targets(about, split, where)
-        if isinstance(split, Held):
+        if isinstance(split, Held) and about.kind in SPOKEN:
+            of_tokens(about, split, where)
+        elif isinstance(split, Held):
             of_inputs(about, split, where, cfg.impute != "none" and about.kind != "picture")
 
 
@@ -41,6 +43,15 @@ def of_inputs(about: About, split: Held, where: str, may_miss: bool) -> None:
         of_floats(about, x, where, may_miss)
     elif about.kind != "picture" or x.dtype != torch.uint8:
         raise UsageError(f"{where}: inputs of type {x.dtype}; expected float32, or uint8 for pictures")
+
+
+def of_tokens(about: About, split: Held, where: str) -> None:
+    for name, size in zip(("x", "y"), about.vocabulary, strict=False):
+        wrong = (split.tensors[name] < 0) | (split.tensors[name] >= size)
+        if wrong.any():
+            row, place = wrong.nonzero()[0].tolist()
+            token = int(split.tensors[name][row, place])
+            raise UsageError(f"{where}: text {row + 1:,} has the token {token} in {name}; expected 0 to {size - 1:,}")
 
 
 def of_lengths(about: About, length: Tensor | None, where: str) -> None:

@@ -8,6 +8,9 @@ from ..errors import UsageError, one_of, within
 PREPARED = ("auto", "none", "standardize", "minmax")
 IMPUTED = ("none", "mean", "median", "zero")
 UNSEEN = ("error", "other")
+TOKENIZERS = ("chars", "words", "blanks", "bpe", "bytes", "wordpiece", "unigram")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer-y.json")        # in a run folder; the second only of pairs, for y
+SEGMENTS = ("none", "jieba", "janome", "fugashi")
 
 
 @dataclass
@@ -68,3 +71,53 @@ class Located(DataConfig):
         super().__post_init__()
         if not self.path:
             raise UsageError("data.path is missing: name the file or the folder that holds the data")
+
+
+@dataclass
+class TextConfig(DataConfig):
+    """A dataset of text, which is learned as tokens."""
+
+    tokenizer: str = "chars"      # words: also signs by themselves; blanks: what stands between them; bpe (Sennrich et
+    # ^ al. 2016); bytes: the same of bytes (Radford et al. 2019); wordpiece (Schuster & Nakajima 2012); unigram (Kudo
+    # ^ 2018); or that of a run, by its folder, or of a tokenizer.json of the library `tokenizers`
+    vocabulary: int = 8_000       # tokens at most, those that are most of use in the training split
+    lowercase: bool = False
+    segment: str = "none"         # cut into words first what has no blanks: jieba (Chinese), janome, fugashi (Japanese)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("data.vocabulary", self.vocabulary, 2, 10_000_000)
+        one_of("data.segment", self.segment, SEGMENTS)
+        for name in ("tokenizer", "tokenizer_y"):
+            if (given := getattr(self, name, "")) not in TOKENIZERS and (found := Path(given).expanduser()).exists():
+                setattr(self, name, str(found.absolute()) if given else "")
+
+
+@dataclass
+class LongText(TextConfig):
+    """Text that is read on and on, a block of it at a time."""
+
+    block: int = 128              # tokens that are seen together
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("data.block", self.block, 1, 1_000_000)
+
+
+@dataclass
+class ShortTexts(TextConfig):
+    """Texts that each stand for themselves."""
+
+    longest: int = 256            # tokens; the rest of a longer text is left out, which the log counts
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("data.longest", self.longest, 1, 1_000_000)
+
+
+@dataclass
+class Pairs(ShortTexts):
+    """Two texts that belong together: one is read, the other one said."""
+
+    tokenizer_y: str = ""         # of what is said; "": as that of what is read
+    joint: bool = False           # both sides have the same tokens

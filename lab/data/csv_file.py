@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError, closest
+from .files import decoded
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class CsvFile:
 
 def read(path: Path, separator: str = ",") -> CsvFile:
     """Raises UsageError, with the line, for what is no csv file with a header and at least one row."""
-    rows = list(trimmed(path, parsed(path, decoded(path), separator)))
+    rows = list(trimmed(path, parsed(path, decoded(path, path.read_bytes()), separator)))
     if not rows:
         raise UsageError(f"{path} is empty; expected a line with the names of the columns, and rows")
     header = tuple(field.strip() for field in rows[0][1])
@@ -59,16 +60,6 @@ def read(path: Path, separator: str = ",") -> CsvFile:
                              f"that holds {separator!r} stands in quotes")
     return CsvFile(path, header, [[field.strip() for field in row] for _, row in rows[1:]],
                    [line for line, _ in rows[1:]])
-
-
-def decoded(path: Path) -> str:
-    """The text of a file, whatever mark stands at its beginning."""
-    body = path.read_bytes()
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = body[:error.start].count(b"\n") + 1
-        raise UsageError(f"{path}, line {line:,}: it is not UTF-8 ({error.reason}); save the file as UTF-8") from None
 
 
 def parsed(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -1,6 +1,6 @@
 """What a dataset is: named splits of examples, and what one example consists of.
 
-N examples, B of them in a batch, C channels, H and W pixels, F numbers, T steps of the longest sequence.
+N examples, B of them in a batch, C channels, H and W pixels, F numbers, T steps of the longest sequence or text.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +14,7 @@ from torch import Tensor
 from ..contract import Batch
 
 KINDS = ("picture", "table", "sequence")
+SPOKEN = ("text", "texts", "pairs")
 LABELLED, NUMBERS, NONE = "class", "numbers", "none"
 
 
@@ -32,6 +33,9 @@ class About:
     picture     x [C, H, W], uint8 or float from 0 to 1
     table       x [F], float, one for each of `columns`
     sequence    x [T, F], float, and `length`, the steps that it has; beyond them it is 0
+    text        x [T], int64: tokens one after the other out of a long text, and y [T], the one that follows each
+    texts       x [T], int64, the tokens of a whole text, and its `length`
+    pairs       the same for two that belong together, the second one y and `y_length`
     """
 
     kind: str
@@ -40,6 +44,8 @@ class About:
     targets: tuple[str, ...] = ()             # or these numbers, y [targets], float; neither: there is no target
     columns: tuple[Column, ...] = ()          # of the F numbers of a table or of a step, in the order of x
     ragged: bool = False                      # sequences are of several lengths
+    vocabulary: tuple[int, ...] = ()          # of text: tokens that there are; of pairs also those of y
+    answer: int = 0                           # of pairs: tokens of the longest y
 
     @property
     def outputs(self) -> int:
@@ -54,7 +60,7 @@ class About:
         """From what `plain` has written, perhaps as JSON."""
         columns = tuple(Column(each["name"], None if each["categories"] is None else tuple(each["categories"]))
                         for each in plain["columns"])
-        lists = {name: tuple(plain[name]) for name in ("shape", "classes", "targets")}
+        lists = {name: tuple(plain.get(name, ())) for name in ("shape", "classes", "targets", "vocabulary")}
         return About(**{**plain, **lists, "columns": columns})
 
 

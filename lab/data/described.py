@@ -6,36 +6,45 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..compute import Compute
 from ..config import LabConfig
 from ..errors import ResumeError
 from ..world import Exhibition
-from .dataset import About, Held
+from .dataset import SPOKEN, About, Held, Split
 from .loaded import Data
+from .token_file import Tokens
+from .vocabulary import saved
 
 MOST = 2**30                      # numbers in what stands in for the data
 LARGEST = 10_000_000              # bytes of a description that is worth reading
 
 
 class Described(Exhibition):
-    def __init__(self, cfg: LabConfig, compute: Compute, about: About):
-        super().__init__(cfg, compute)
+    def __init__(self, cfg: LabConfig, compute: Compute, run: Path, about: About):
+        super().__init__(cfg, compute, run)
         self.about = about
 
     @cached_property
     def data(self) -> Data:
         """With an example of every class, all zeros: what is fitted on them is replaced by what was saved."""
-        return Data(self.cfg.data, self.about, {"train": stand_in(self.about)}, self.compute)
+        assert self.run is not None
+        tokenizers = saved(self.run, self.cfg.data.segment) if self.about.kind in SPOKEN else ()
+        return Data(self.cfg.data, self.about, {"train": stand_in(self.about)}, self.compute, (), tokenizers)
 
 
-def stand_in(about: About) -> Held:
+def stand_in(about: About) -> Split:
     n = max(2, len(about.classes))
-    tensors = {"x": torch.zeros(n, *about.shape)}
+    if about.kind == "text":
+        return Tokens(np.zeros(2 * about.shape[0] + 1, np.int64), about.shape[0], 1)
+    tensors = {"x": torch.zeros(n, *about.shape, dtype=torch.int64 if about.kind in SPOKEN else torch.float32)}
     if about.outputs:
         tensors["y"] = torch.arange(n) if about.classes else torch.zeros(n, len(about.targets))
-    if about.kind == "sequence":
+    if about.kind == "pairs":
+        tensors |= {"y": torch.zeros(n, about.answer, dtype=torch.int64), "y_length": torch.full((n,), about.answer)}
+    if about.kind in ("sequence", "texts", "pairs"):
         tensors["length"] = torch.full((n,), about.shape[0])
     return Held(**tensors)
 

@@ -26,3 +26,12 @@ def folder(path: str, key: str = "data.path") -> Path:
     if not (found := there(path, key)).is_dir():
         raise UsageError(f"{key}={path} is a file; expected a folder")
     return found.absolute()
+
+
+def decoded(path: Path, body: bytes) -> str:
+    """The text in a file, whatever mark stands at its beginning. Raises UsageError, with the line, where it is none."""
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = body[:error.start].count(b"\n") + 1
+        raise UsageError(f"{path}, line {line:,}: it is not UTF-8 ({error.reason}); save the file as UTF-8") from None

@@ -1,5 +1,6 @@
 """Examples without targets, from the files that a user names. B examples, F numbers, T steps of the longest."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,25 @@ from ..contract import Batch
 from ..errors import UsageError
 from . import csv_file
 from .dataset import About, Column
-from .files import file, there
+from .files import decoded, file, there
 from .pixels import SUFFIXES, files, is_picture, pixels
 from .reading import opening
 from .table import numbers, table
 
+LOG = logging.getLogger("lab")
 TOGETHER = 256                    # examples in a batch
 
 
-def inputs(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
-    """Batches, each with the names of its examples: pictures, or the rows or the sequences of csv files.
+def inputs(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str],
+           tokenizers: Sequence[Any] = ()) -> Iterator[tuple[list[str], Batch]]:
+    """Batches, each with the names of its examples: pictures, the rows or the sequences of csv files, or texts.
 
     `cfg` is the config of the data that was learned from. Raises UsageError, with file and row.
     """
     if about.kind == "picture":
         return pictures(about, dtype, paths)
+    if about.kind == "texts":
+        return texts(about, cfg, paths, tokenizers[0])
     return rows(about, cfg, paths) if about.kind == "table" else sequences(about, cfg, paths)
 
 
@@ -58,6 +63,29 @@ def rows(about: About, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[st
         for begin in range(0, len(x), TOGETHER):
             end = min(begin + TOGETHER, len(x))
             yield [f"{path}:{line}" for line in found.lines[begin:end]], {"x": x[begin:end]}
+
+
+def texts(about: About, cfg: Any, paths: Sequence[str], tokenizer: Any) -> Iterator[tuple[list[str], Batch]]:
+    """The lines of text files, and of csv files the rows of the column that was learned from."""
+    from .texts import Side  # brings in the library of tokenizers
+
+    for path in paths:
+        where = file(path, "INPUT")
+        if where.suffix == ".csv":
+            found = csv_file.read(where, getattr(cfg, "separator", ","))
+            given, lines = found.fields(getattr(cfg, "text", "text"), "data.text"), found.lines
+        else:
+            given = decoded(where, where.read_bytes()).splitlines()
+            lines = list(range(1, len(given) + 1))
+        if "" in (stripped := [text.strip() for text in given]):
+            raise UsageError(f"{path}, line {lines[stripped.index('')]:,} is empty; expected a text")
+        for begin in range(0, len(stripped), TOGETHER):
+            end = min(begin + TOGETHER, len(stripped))
+            side = Side.of(stripped[begin:end], tokenizer, about.shape[0])
+            if side.cut:
+                LOG.warning("%s: %d texts are longer than %d tokens: their ends are left out", path, side.cut,
+                            about.shape[0])
+            yield [f"{path}:{line}" for line in lines[begin:end]], {"x": side.tokens, "length": side.length}
 
 
 def sequences(about: About, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:

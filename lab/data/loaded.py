@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from ..compute import Compute
 from ..contract import Batch
 from ..errors import UsageError
 from .augment import Augmented
+from .blocks import Alike, Blocks
 from .checks import checked
 from .config import DataConfig
 from .dataset import About, Dataset, Held, Split
@@ -21,8 +22,11 @@ from .prepare import Front, fitted
 from .shuffled import Shuffled
 from .splits import split_rows
 
+if TYPE_CHECKING:
+    from .tokenizer import Tokenizer
+
 LOOK = 1024                       # examples that are looked at together where nothing is learned, at most
-NUMBERS = 2**24                   # and numbers in them
+NUMBERS, TOKEN = 2**24, 2**8      # and numbers in them; for so many a token is taken
 
 
 @dataclass(frozen=True)
@@ -32,17 +36,23 @@ class Data:
     splits: Mapping[str, Split]               # "train"; "valid" and "test" where there are any
     compute: Compute
     said: tuple[str, ...] = ()
+    tokenizers: tuple["Tokenizer", ...] = ()    # of text: that of x, and of pairs that of y, which may be the same
 
     def stream(self, batch_size: int) -> Shuffled:
-        """Shuffled batches of the training split, changed as data.augment says."""
+        """Shuffled batches of the training split, changed as data.augment says; of text a batch has similar lengths."""
         train, workers = self.splits["train"], self.cfg.workers
+        if self.about.kind in ("text", "texts", "pairs"):
+            kind: Any = Blocks if self.about.kind == "text" else Alike
+            made: Shuffled = kind(train, batch_size, self.compute, notes=(*self.said, self.sizes()))
+            return made
         augmented = Augmented(self.cfg.augment, self.about, len(train), self.compute, self.cfg.impute != "none")
         return Shuffled(train, batch_size, self.compute, augmented, workers, (*self.said, self.sizes()))
 
     def batches(self, name: str, size: int = 0) -> Iterator[Batch]:
         """All examples of a split in their order, as they are, `size` at a time; 0: as many as are soon done with."""
         split = self.splits[name]
-        size = size or min(max(NUMBERS // math.prod(self.about.shape), 1), LOOK)
+        each = math.prod(self.about.shape) * (TOKEN if self.about.vocabulary else 1)
+        size = size or min(max(NUMBERS // each, 1), LOOK)
         parts = torch.split(torch.arange(len(split)), size)
         return split.batches(parts, self.compute.device, min(self.cfg.workers, len(parts) - 1))
 
@@ -78,19 +88,22 @@ class Data:
 
 def described(about: About) -> str:
     shape = " x ".join(map(str, about.shape))
+    if about.vocabulary:
+        shape = f"{about.shape[0]:,} tokens"
     said = f"{about.kind} of {shape}" + (" or shorter" if about.ragged else "")
     if about.classes:
         return f"{said}, {len(about.classes)} classes"
     return f"{said}, {len(about.targets)} numbers to predict" if about.targets else said
 
 
-def loaded(cfg: DataConfig, dataset: Dataset, compute: Compute) -> Data:
+def loaded(cfg: DataConfig, dataset: Dataset, compute: Compute, tokenizers: tuple["Tokenizer", ...] = ()) -> Data:
     """Raises UsageError for data that nothing can be learned from, with the place."""
     checked(dataset, cfg)
-    parts = {name: split for name, split in parted(cfg, dataset).items() if len(split)}
+    splits = dataset.splits if tokenizers else parted(cfg, dataset)          # tokens come from a training split
+    parts = {name: split for name, split in splits.items() if len(split)}
     missing_class(dataset.about, parts["train"])
     about, splits = seen_categories(dataset.about, parts, cfg.unseen)
-    return Data(cfg, about, splits, compute, dataset.notes)
+    return Data(cfg, about, splits, compute, dataset.notes, tokenizers)
 
 
 def parted(cfg: DataConfig, dataset: Dataset) -> dict[str, Split]:

@@ -23,22 +23,28 @@ class Shuffled(Stream):
 
     saved = ("count", "data")
     unit = "examples"
+    each = 1                      # how much an example counts
 
     def __init__(self, split: Split, batch_size: int, compute: Compute, augmented: Augmented | None = None,
                  workers: int = 0, notes: tuple[str, ...] = ()):
         self.split, self.compute, self.workers, self.said = split, compute, workers, list(notes)
         self.augmented, self.data = augmented or None, split.fingerprint()
-        self.n, self.size = len(split), min(batch_size or len(split), len(split))
+        self.n = self.examples()
+        self.size = min(batch_size or self.n, self.n)
         alone = self.size > 1 and self.n % self.size == 1
-        self.epoch_length, self.epoch_updates = self.n, -(-self.n // self.size) - alone
+        self.epoch_length, self.epoch_updates = self.n * self.each, -(-self.n // self.size) - alone
         self.source: Generator[tuple[Batch, Tensor, int]] | None = None         # the batches from `reached` on
         self.reached = 0
+
+    def examples(self) -> int:
+        """Of an epoch."""
+        return len(self.split)
 
     def next(self) -> Batch:
         if self.source is None or self.reached != self.count:
             self.source = self.batches(self.count)
         batch, rows, epoch = next(self.source)
-        self.count += len(rows)
+        self.count += len(rows) * self.each
         self.reached = self.count
         return self.augmented(batch, rows, epoch) if self.augmented else batch
 
@@ -56,7 +62,7 @@ class Shuffled(Stream):
 
     def orders(self, count: int) -> Iterator[tuple[Tensor, int]]:
         """The rows [B] of each batch from `count` on, and their epoch."""
-        epoch, start = divmod(count, self.n)
+        epoch, start = divmod(count // self.each, self.n)
         while True:
             rest = self.order(epoch)[start:]              # all of it, also where batches had another size before
             alone = self.size > 1 and len(rest) % self.size == 1

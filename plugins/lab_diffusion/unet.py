@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
-from lab.halving import halves
+from lab.halving import Doubled, halves
 from lab.nn import Denoiser
 
 from .plugin import UNet
@@ -69,7 +69,7 @@ class Net(nn.Module):
         self.larger = nn.ModuleList()
         for (wide, narrow), size in zip(pairwise(widths), sides, strict=False):
             self.smaller.append(nn.Conv2d(wide, narrow, 3, 2, 1))
-            self.larger.insert(0, nn.Sequential(nn.Upsample(tuple(size)), nn.Conv2d(narrow, wide, 3, padding=1)))
+            self.larger.insert(0, Doubled(narrow, wide, size))
         self.larger.append(nn.Identity())
         self.down, self.up = (nn.ModuleList(Blocks(cfg, times * width, width, told) for width in order)
                               for times, order in ((1, widths), (2, widths[::-1])))

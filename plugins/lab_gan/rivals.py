@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lab.halving import halves
+from lab.halving import Doubled, halves
 from lab.nn import Rivals
 
 from .plugin import RivalsConv, RivalsMLP, RivalsResidual
@@ -38,8 +38,7 @@ def convolutional(cfg: RivalsConv, inputs: int, shape: tuple[int, ...]) -> Rival
     sides, first = halves(cfg.name, len(cfg.channels), shape, "gan_mlp"), cfg.channels[0]
     generator = begun(cfg, inputs, first, sides[-1])
     for (wide, narrow), size in zip(pairwise([first, *cfg.channels]), sides[-2::-1], strict=True):
-        generator += [nn.Upsample(tuple(size)), nn.Conv2d(wide, narrow, 3, padding=1), *normed(cfg.norm, narrow),
-                      nn.ReLU()]
+        generator += [Doubled(wide, narrow, size), *normed(cfg.norm, narrow), nn.ReLU()]
     generator.append(nn.Conv2d(cfg.channels[-1], shape[0], 3, padding=1))
     critic = list[nn.Module]()
     for wide, narrow in pairwise([shape[0], *cfg.channels[::-1]]):
@@ -84,10 +83,9 @@ def residual(cfg: RivalsResidual, inputs: int, shape: tuple[int, ...]) -> Rivals
     sides, first = halves(cfg.name, len(cfg.channels), shape, "gan_mlp"), cfg.channels[0]
     generator = begun(cfg, inputs, first, sides[-1])[:2]
     for (wide, narrow), size in zip(pairwise([first, *cfg.channels]), sides[-2::-1], strict=True):
-        grown = nn.Upsample(tuple(size))
-        change = [*normed(cfg.norm, wide), nn.ReLU(), grown, nn.Conv2d(wide, narrow, 3, padding=1),
-                  *normed(cfg.norm, narrow), nn.ReLU(), nn.Conv2d(narrow, narrow, 3, padding=1)]
-        generator.append(Block(change, [grown, nn.Conv2d(wide, narrow, 1)]))
+        change = [*normed(cfg.norm, wide), nn.ReLU(), Doubled(wide, narrow, size), *normed(cfg.norm, narrow), nn.ReLU(),
+                  nn.Conv2d(narrow, narrow, 3, padding=1)]
+        generator.append(Block(change, [nn.Conv2d(wide, narrow, 1), nn.Upsample(tuple(size))]))
     last = cfg.channels[-1]
     generator += [*normed(cfg.norm, last), nn.ReLU(), nn.Conv2d(last, shape[0], 3, padding=1)]
     critic: list[nn.Module] = [bounded(cfg.critic_norm, nn.Conv2d(shape[0], last, 3, padding=1))]

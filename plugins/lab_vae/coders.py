@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from lab.halving import halves
+from lab.halving import Doubled, halves
 from lab.nn import Coder
 from lab.nn import dense as layer
 
@@ -49,12 +49,16 @@ def halved(cfg: CoderConv, wide: int, narrow: int) -> list[nn.Module]:
 def doubled(cfg: CoderConv, wide: int, narrow: int, size: Sequence[int]) -> list[nn.Module]:
     """[B, wide, h, w] -> [B, narrow, *size]."""
     blocks = [Residual(cfg, wide) for _ in range(cfg.blocks)]
-    return [*blocks, nn.Upsample(tuple(size)), *convolved(cfg, wide, narrow, 1)]
+    return [*blocks, Doubled(wide, narrow, tuple(size), bias=cfg.norm != "batch"), *after(cfg, narrow)]
 
 
 def convolved(cfg: CoderConv, wide: int, narrow: int, stride: int) -> list[nn.Module]:
-    normed = [nn.BatchNorm2d(narrow)] if cfg.norm == "batch" else []
-    return [nn.Conv2d(wide, narrow, 3, stride, 1, bias=not normed), *normed, ACTIVATIONS[cfg.activation]()]
+    return [nn.Conv2d(wide, narrow, 3, stride, 1, bias=cfg.norm != "batch"), *after(cfg, narrow)]
+
+
+def after(cfg: CoderConv, width: int) -> list[nn.Module]:
+    """What follows a convolution."""
+    return [*([nn.BatchNorm2d(width)] if cfg.norm == "batch" else []), ACTIVATIONS[cfg.activation]()]
 
 
 class Residual(nn.Module):

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import count_of, newest, read
-from ..errors import ResumeError
-from ..folder import read_run
+from .checkpoint import count_of, newest, read
+from .errors import ResumeError
+from .folder import read_run
 
 
 def chosen(path: Path) -> tuple[Path, Path, dict[str, Any]]:

@@ -1,0 +1,70 @@
+"""Validation loss on Tiny Shakespeare by characters, the last tenth of the text, after `python -m lab ...`.
+
+    python -m benchmarks.language.shakespeare --path tinyshakespeare.txt [--quick] [--rows adamw muon ...] [--seeds 0:3]
+
+All see 2,000 x 12 x 64 tokens, in blocks of 64, with networks of 0.80 million parameters.
+
+adamw      the CPU setting of nanoGPT, +experiment=gpt_chars: nanoGPT's own README has 1.88 for it
+muon       +agent=lm as it comes, for as many tokens and parameters
+lstm       a recurrent network of as many parameters in place of the Transformer
+
+The loss is that of all blocks of the validation split after the last step, in nats per character.
+"""
+
+import statistics
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lab.version import git_commit
+
+from .. import common
+
+SAME = "data.block=64 agent.batch_size=12 budget.epochs=null budget.updates=2000"
+ROWS = {                          # name: the command's arguments, and the target
+    "adamw": ("+experiment=gpt_chars", 1.88),
+    "muon": (f"+agent=lm data=text {SAME}", 1.75),
+    "lstm": (f"+agent=lm data=text model=lstm_lm model.width=128 model.units=384 {SAME}", None),
+}
+
+
+def trial(name: str, path: str, threads: int, quick: bool, seed: int) -> dict[str, Any]:
+    """One command, from the start of Python to its end."""
+    short = ["budget.updates=20"] if quick else []
+    words = [*ROWS[name][0].split(), f"data.path={path}", "evaluate.every=500_000", f"seed={seed}"]
+    run, took = common.lab([word for word in words if not short or "updates" not in word] + short, threads)
+    return {"seed": seed, **{key: round(run.final[f"eval/{key}"], 4) for key in ("loss", "bits_per_byte", "accuracy")},
+            "training_s": round(run.seconds or 0, 1), "command_s": round(took, 1), "threads": threads,
+            "parameters": run.parameters, "code": git_commit()}
+
+
+def file_of(name: str, quick: bool) -> Path:
+    return common.RESULTS / "language" / f"shakespeare{'-quick' if quick else ''}" / f"{name}.csv"
+
+
+def summary(name: str, quick: bool) -> dict[str, Any]:
+    (_, target), rows = ROWS[name], common.read(file_of(name, quick))
+    losses = [float(each["loss"]) for each in rows]
+    low, high = common.interval(statistics.fmean, losses)
+    return {"row": name, "seeds": len(rows), "loss": f"{statistics.fmean(losses):.4f} [{low:.4f}, {high:.4f}]",
+            "most": max(losses), "target": target or "", "parameters": rows[0]["parameters"],
+            "slowest_training_s": max(float(each["training_s"]) for each in rows)}
+
+
+def main() -> None:
+    parser = common.options(__doc__)
+    parser.add_argument("--path", required=True, help="of the text")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--seeds", type=common.seeds, default=[0, 1, 2], help="such as 0:3 (the default) or 3,5")
+    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=1, help="of each run")
+    parser.add_argument("--again", action="store_true", help="also the seeds that are measured already")
+    args = parser.parse_args()
+    for name in args.rows:
+        common.by_seed(file_of(name, args.quick), partial(trial, name, args.path, args.threads, args.quick), args,
+                       {"run": f"python -m lab {ROWS[name][0]} data.path=..."})
+    common.print_table([summary(name, args.quick) for name in ROWS if file_of(name, args.quick).exists()])
+
+
+if __name__ == "__main__":
+    main()

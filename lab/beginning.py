@@ -1,0 +1,160 @@
+"""A network that begins as that of another run: model.init=RUN."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from . import argv
+from .chosen import chosen
+from .data.config import TOKENIZER_FILES
+from .errors import ResumeError, UsageError
+from .host import host
+from .saved_config import read_config
+
+if TYPE_CHECKING:
+    from .data.tokenizer import Tokenizer
+
+NEW = "head"                      # the part that is made anew
+OWN = ("name", "init", "lora", "dropout")             # settings that are not taken from the other run
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A network in a folder of another library: the settings of the model that has it, and its weights as there."""
+
+    settings: Mapping[str, Any]
+    weights: Callable[[], Mapping[str, Tensor]]
+
+
+def foreign(path: Path) -> tuple[str, Foreign] | None:
+    """The name of a model that can begin with what is in a folder, and what that is."""
+    for entry in host().entries.values():
+        if getattr(entry, "begins", ""):
+            found = host().load("model", entry.name, "begins")(path)
+            if found is not None:
+                return entry.name, found
+    return None
+
+
+def inherited(overrides: Sequence[str]) -> list[str]:
+    """With the model and the tokens of the run that model.init names, where the command line says no others.
+
+    Raises UsageError where there is no such run, nor a folder that some model can begin with.
+    """
+    given = {argv.key(each) for each in overrides}
+    path = (argv.take(list(overrides), "model.init")[0] or "").strip("\"'")
+    if not path or path == "null":
+        return list(overrides)
+    folder, more = Path(path).expanduser(), dict[str, Any]()
+    if "model" not in given:
+        settings = settings_of(folder, path)
+        own = {f"model.{key}": value for key, value in settings.items() if key not in OWN}
+        more = {"model": settings["name"], **own}
+    if (folder / TOKENIZER_FILES[0]).exists():
+        more["data.tokenizer"] = path
+    return [f"{key}={json.dumps(value)}" for key, value in more.items() if key not in given] + list(overrides)
+
+
+def settings_of(folder: Path, path: str) -> dict[str, Any]:
+    """Of the model of a run, or of one of another library. Raises UsageError where there is none."""
+    if (folder / "config.json").exists() and (found := foreign(folder)):
+        return {"name": found[0], **found[1].settings}
+    try:
+        model = read_config(folder).get("model")
+        if not isinstance(model, dict) or not isinstance(model.get("name"), str):
+            raise ResumeError("that run has no model")
+    except ResumeError as error:
+        raise UsageError(f"model.init={path}: {error}") from None
+    return model
+
+
+def begun(net: nn.Module, cfg: Any, goes_on: bool, tokenizers: Sequence["Tokenizer"]) -> nn.Module:
+    """`net` as the config of its model says: of one that goes on the weights come later."""
+    path, rank = Path(getattr(cfg, "init", "")), getattr(cfg, "lora", 0)
+    if getattr(cfg, "init", "") and not goes_on:
+        if tokenizers and (path / TOKENIZER_FILES[0]).exists():
+            same_tokens(path, tokenizers[0])
+        begin(net, path)
+    if rank:
+        low_rank(net, rank)
+    return net
+
+
+def same_tokens(path: Path, tokenizer: "Tokenizer") -> None:
+    """Raises UsageError where the run has learned others."""
+    from .data.vocabulary import saved  # brings in the library of tokenizers
+
+    if saved(path)[0].json != tokenizer.json:
+        raise UsageError(f"model.init={path}: that run has another vocabulary; leave out data.tokenizer, and it is "
+                         "taken from there")
+
+
+def begin(net: nn.Module, path: Path) -> None:
+    """Give `net` the weights of the network of a run, its last layer excepted. Raises UsageError where they do not fit.
+    """
+    source, own = weights(path), {name: value for name, value in net.state_dict().items() if not is_new(name)}
+    for name, value in own.items():
+        found = source.get(name)
+        if found is None:
+            raise UsageError(f"model.init={path}: its network has no {name!r}, which this one has; leave out model.*, "
+                             "and it is taken from that run")
+        rows = len(value) if found.ndim and found.shape[1:] == value.shape[1:] and len(found) > len(value) else None
+        if found[:rows].shape != value.shape:         # an agent may have had tokens of its own, behind the others
+            raise UsageError(f"model.init={path}: its {name!r} is {list(found.shape)}, here it would be "
+                             f"{list(value.shape)}; leave out model.* and data.tokenizer, and they are taken from that "
+                             "run, or learn from shorter texts")
+        value.copy_(found[:rows])
+
+
+def weights(path: Path) -> Mapping[str, Tensor]:
+    """Of the network of a run, or of its average, or of another library. Raises UsageError where there is none."""
+    if (path / "config.json").exists() and (other := foreign(path)):
+        return other[1].weights()
+    try:
+        learner: Any = chosen(path.expanduser())[2]["learner"]
+        found = learner["average"]["net"] if learner.get("average") else learner["net"]
+        return {name.removeprefix("reader."): value for name, value in found.items()}
+    except (ResumeError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"model.init={path}: there is no network to begin with ({error})") from None
+
+
+def is_new(name: str) -> bool:
+    return NEW in name.split(".")
+
+
+class LowRank(nn.Module):
+    """A linear layer that stays as it is, and a change of low rank that is learned: W x + B A x (Hu et al. 2022).
+
+    The scale alpha / rank is 2.
+    """
+
+    def __init__(self, layer: nn.Linear, rank: int):
+        super().__init__()
+        self.layer, self.rank = layer, rank
+        self.down = nn.Linear(layer.in_features, rank, bias=False)
+        self.up = nn.Linear(rank, layer.out_features, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    @property
+    def weight(self) -> Tensor:
+        return self.layer.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.layer(x) + 2 * self.up(self.down(x))
+        return found
+
+
+def low_rank(net: nn.Module, rank: int) -> None:
+    """Learn such changes of all linear layers but the last one, and nothing else but that."""
+    for name, part in list(net.named_modules()):
+        if not is_new(name):
+            for p in part.parameters(recurse=False):
+                p.requires_grad_(False)
+    for name, part in list(net.named_modules()):
+        for key, layer in part.named_children():
+            if isinstance(layer, nn.Linear) and not is_new(f"{name}.{key}"):
+                setattr(part, key, LowRank(layer, rank).to(layer.weight.device))

