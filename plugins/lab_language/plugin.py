@@ -126,7 +126,7 @@ DEFAULT: dict[str, Any] = {
     "budget.epochs": 10, "optimizer.lr": 4e-3, "optimizer.schedule": "cosine", "optimizer.warmup": 100,
     "optimizer.weight_decay": 0.1, "optimizer.beta2": 0.95}
 TINY = ("model.layers=1", "model.width=16", "agent.batch_size=8", "agent.ema=0.9")
-SMALL = (*TINY, "data.block=16")
+SMALL = (*TINY, "data.block=16", "data.valid=0.01")
 
 
 @hookimpl
@@ -136,8 +136,8 @@ def lab_agents() -> list[Agent]:
         return Agent(name, config, f"lab_language.{build}:{name}", learns_from="data", kinds=(kind,),
                      tuned={"default": DEFAULT}, small=small)
 
-    return [agent(LM, "text", "lm"), agent(MLM, "text", "lm"), agent(SpanCorruption, "text", "lm"),
-            agent(Seq2Seq, "pairs", "seq2seq", TINY), agent(TextClassifier, "texts", "classifier", TINY),
+    return [agent(LM, "text", "lm", (*SMALL, "agent.sample=4")), agent(MLM, "text", "lm"), agent(SpanCorruption, "text", "lm"),
+            agent(Seq2Seq, "pairs", "seq2seq", (*TINY, "data.examples=500", "agent.said=4")), agent(TextClassifier, "texts", "classifier", TINY),
             Agent("word2vec", Word2Vec, "lab_language.word2vec:word2vec", learns_from="data", kinds=("text",),
                   tuned={"default": {"budget.epochs": 5, "data.tokenizer": "words", "data.lowercase": True}},
                   small=("agent.width=16", "agent.batch_size=4", "data.block=32"))]
