@@ -136,8 +136,9 @@ def lab_agents() -> list[Agent]:
         return Agent(name, config, f"lab_language.{build}:{name}", learns_from="data", kinds=(kind,),
                      tuned={"default": DEFAULT}, small=small)
 
-    return [agent(LM, "text", "lm", (*SMALL, "agent.sample=4")), agent(MLM, "text", "lm"), agent(SpanCorruption, "text", "lm"),
-            agent(Seq2Seq, "pairs", "seq2seq", (*TINY, "data.examples=500", "agent.said=4")), agent(TextClassifier, "texts", "classifier", TINY),
+    return [agent(LM, "text", "lm", (*SMALL, "agent.sample=4")), agent(MLM, "text", "lm"),
+            agent(SpanCorruption, "text", "lm"), agent(TextClassifier, "texts", "classifier", TINY),
+            agent(Seq2Seq, "pairs", "seq2seq", (*TINY, "data.examples=500", "agent.said=4")),
             Agent("word2vec", Word2Vec, "lab_language.word2vec:word2vec", learns_from="data", kinds=("text",),
                   tuned={"default": {"budget.epochs": 5, "data.tokenizer": "words", "data.lowercase": True}},
                   small=("agent.width=16", "agent.batch_size=4", "data.block=32"))]
