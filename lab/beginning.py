@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from .saved_config import read_config
 if TYPE_CHECKING:
     from .data.tokenizer import Tokenizer
 
+SCALE = 2                         # alpha / rank
 NEW = "head"                      # the part that is made anew
 OWN = ("name", "init", "lora", "dropout")             # settings that are not taken from the other run
 
@@ -54,9 +55,21 @@ def inherited(overrides: Sequence[str]) -> list[str]:
         settings = settings_of(folder, path)
         own = {f"model.{key}": value for key, value in settings.items() if key not in OWN}
         more = {"model": settings["name"], **own}
-    if (folder / TOKENIZER_FILES[0]).exists():
-        more["data.tokenizer"] = path
+    for key, file in zip(("tokenizer", "tokenizer_y"), TOKENIZER_FILES, strict=True):
+        if (folder / file).exists():
+            more[f"data.{key}"] = str(folder / file)
+    if read_joint(folder) and "data.tokenizer_y" not in given:
+        more["data.joint"] = True
     return [f"{key}={json.dumps(value)}" for key, value in more.items() if key not in given] + list(overrides)
+
+
+def read_joint(folder: Path) -> bool:
+    """Whether it is a run of pairs with the same tokens on both sides."""
+    try:
+        data = read_config(folder).get("data")
+    except ResumeError:
+        return False
+    return isinstance(data, dict) and data.get("joint") is True
 
 
 def settings_of(folder: Path, path: str) -> dict[str, Any]:
@@ -65,8 +78,11 @@ def settings_of(folder: Path, path: str) -> dict[str, Any]:
         return {"name": found[0], **found[1].settings}
     try:
         model = read_config(folder).get("model")
-        if not isinstance(model, dict) or not isinstance(model.get("name"), str):
-            raise ResumeError("that run has no model")
+        if not isinstance(model, dict) or model.get("name") not in host().names("model"):
+            raise ResumeError("that run has no model that is known here")
+        known = {each.name for each in fields(host().entry("model", model["name"]).config)}
+        if odd := sorted(map(str, set(model) - known)):
+            raise ResumeError(f"its model has no {odd[0]!r:.80}")
     except ResumeError as error:
         raise UsageError(f"model.init={path}: {error}") from None
     return model
@@ -77,24 +93,26 @@ def begun(net: nn.Module, cfg: Any, goes_on: bool, tokenizers: Sequence["Tokeniz
     path, rank = Path(getattr(cfg, "init", "")), getattr(cfg, "lora", 0)
     if getattr(cfg, "init", "") and not goes_on:
         if tokenizers and (path / TOKENIZER_FILES[0]).exists():
-            same_tokens(path, tokenizers[0])
+            same_tokens(path, tokenizers)
         begin(net, path)
     if rank:
         low_rank(net, rank)
     return net
 
 
-def same_tokens(path: Path, tokenizer: "Tokenizer") -> None:
+def same_tokens(path: Path, tokenizers: Sequence["Tokenizer"]) -> None:
     """Raises UsageError where the run has learned others."""
     from .data.vocabulary import saved  # brings in the library of tokenizers
 
-    if saved(path)[0].json != tokenizer.json:
+    there = saved(path)
+    if any(own.json != there[min(i, len(there) - 1)].json for i, own in enumerate(tokenizers)):
         raise UsageError(f"model.init={path}: that run has another vocabulary; leave out data.tokenizer, and it is "
                          "taken from there")
 
 
 def begin(net: nn.Module, path: Path) -> None:
-    """Give `net` the weights of the network of a run, its last layer excepted. Raises UsageError where they do not fit.
+    """Give `net` the weights of the network of a run, but for a last layer of its own. Raises UsageError where they do
+    not fit.
     """
     source, own = weights(path), {name: value for name, value in net.state_dict().items() if not is_new(name)}
     for name, value in own.items():
@@ -117,9 +135,21 @@ def weights(path: Path) -> Mapping[str, Tensor]:
     try:
         learner: Any = chosen(path.expanduser())[2]["learner"]
         found = learner["average"]["net"] if learner.get("average") else learner["net"]
-        return {name.removeprefix("reader."): value for name, value in found.items()}
+        return merged({name.removeprefix("reader."): value for name, value in found.items()})
     except (ResumeError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"model.init={path}: there is no network to begin with ({error})") from None
+
+
+def merged(found: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """What a run with model.lora has learned, as matrices."""
+    layers = [name.removesuffix(".layer.weight") for name in found if name.endswith(".layer.weight")]
+    whole = {name: value for name, value in found.items() if name.rpartition(".")[0].rpartition(".")[0] not in layers}
+    for name in layers:
+        whole[f"{name}.weight"] = found[f"{name}.layer.weight"] + SCALE * found[f"{name}.up.weight"] @ found[
+            f"{name}.down.weight"]
+        if f"{name}.layer.bias" in found:
+            whole[f"{name}.bias"] = found[f"{name}.layer.bias"]
+    return whole
 
 
 def is_new(name: str) -> bool:
@@ -127,10 +157,7 @@ def is_new(name: str) -> bool:
 
 
 class LowRank(nn.Module):
-    """A linear layer that stays as it is, and a change of low rank that is learned: W x + B A x (Hu et al. 2022).
-
-    The scale alpha / rank is 2.
-    """
+    """A linear layer that stays as it is, and a change of low rank that is learned: W x + 2 B A x (Hu et al. 2022)."""
 
     def __init__(self, layer: nn.Linear, rank: int):
         super().__init__()
@@ -144,12 +171,12 @@ class LowRank(nn.Module):
         return self.layer.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.layer(x) + 2 * self.up(self.down(x))
+        found: Tensor = self.layer(x) + SCALE * self.up(self.down(x))
         return found
 
 
 def low_rank(net: nn.Module, rank: int) -> None:
-    """Learn such changes of all linear layers but the last one, and nothing else but that."""
+    """Learn such changes of all linear layers but the last one, and that itself unless it is tied to the embedding."""
     for name, part in list(net.named_modules()):
         if not is_new(name):
             for p in part.parameters(recurse=False):

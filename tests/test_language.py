@@ -236,3 +236,46 @@ def test_words_that_are_used_alike_are_near_each_other(lab, story, tmp_path):
 def test_settings_that_are_refused():
     with pytest.raises(UsageError, match=r"agent\.sample is -1"):
         LM(sample=-1)
+
+
+def test_a_run_of_two_vocabularies_hands_on_both(lab, tmp_path):
+    """And one with changes of low rank what they come to; a name that is no model of a stranger's config is refused."""
+    (tmp_path / "x.txt").write_text("a b c\nb c\nc a\nb a\n" * 10)
+    (tmp_path / "y.txt").write_text("A B C\nB C\nC A\nB A\n" * 10)
+    pairs = ("+agent=seq2seq", "data=pairs", "data.path=x.txt", "data.path_y=y.txt", *QUIET, "budget.epochs=1")
+    first, then = tmp_path / "first", tmp_path / "then"
+    assert lab(*pairs, *TINY, "data.tokenizer=blanks", "model.lora=2", f"hydra.run.dir={first}")[0] == 0
+    small = ("agent.batch_size=8", "optimizer.lr=1e-9")
+    assert lab(*pairs, f"model.init={first}", *small, f"hydra.run.dir={then}")[0] == 0
+    for name in ("tokenizer.json", "tokenizer-y.json"):
+        assert (then / name).read_text() == (first / name).read_text()
+    assert (first / "tokenizer.json").read_text() != (first / "tokenizer-y.json").read_text()
+    old, new = (torch_state(each) for each in (first, then))
+    name = "encoder.blocks.0.attention.into"
+    own = old[f"{name}.layer.weight"] + 2 * old[f"{name}.up.weight"] @ old[f"{name}.down.weight"]
+    assert torch.allclose(new[f"{name}.weight"], own, atol=1e-4) and old[f"{name}.up.weight"].any()
+    config = (first / "config.yaml").read_text()
+    (first / "config.yaml").write_text(config.replace("name: encoder_decoder", "name: ../../evil"))
+    code, _, err = lab(*pairs, f"model.init={first}")
+    assert code == 2 and "that run has no model that is known here" in err
+
+
+@pytest.mark.parametrize("args, said", [
+    (("+agent=seq2seq", "agent.bleu=foo"), "agent.bleu=foo is not known"),
+    (("+agent=lm", "agent.prompt=" + "x" * 200), "agent.prompt has 200 tokens, and data.block=128 is all"),
+    (("+agent=lm", "data.tokenizer=unigram", "data.vocabulary=5"), "data.vocabulary=5 cannot be learned"),
+    (("+agent=word2vec", "budget.epochs=null", "budget.minutes=1"), "give agent.decay"),
+    (("+agent=seq2seq", "data.tokenizer_y=words"), "data.joint=true gives both sides the same tokens")])
+def test_what_can_be_refused_at_the_start_is(lab, tmp_path, args, said):
+    code, _, err = lab(*args)
+    assert code == 2 and said in err, err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("change", [{"vocabulary": []}, {"vocabulary": ["x"]}, {"vocabulary": [10**12]}])
+def test_a_strangers_description_of_text_is_refused(lab, told, change):
+    plain = json.loads((told / "data.json").read_text())
+    plain["about"] |= change
+    (told / "data.json").write_text(json.dumps(plain))
+    code, _, err = lab("sample", told)
+    assert code != 0 and "data.json cannot be read: tokens" in err

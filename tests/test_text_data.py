@@ -248,3 +248,28 @@ def test_all_ways_to_speak_a_word_are_in_one_split():
     assert not words["train"] & words["test"] and not words["valid"] & words["test"]
     assert sum(map(len, words.values())) > 100_000 and ("tomato", "T AH0 M EY1 T OW2") in {
         pair for text in texts.splits.values() for pair in zip(text.x, text.y, strict=True)}
+
+
+def test_what_a_tokenizer_json_cuts_or_fills_up_is_left_alone():
+    made = trained("words", 99, [WORDS])
+    made.inner.enable_truncation(5)
+    made.inner.enable_padding(length=8)
+    assert [len(each) for each in Tokenizer.of(str(made.inner.to_str())).encode([WORDS, "cat"])] == [
+        len(WORDS.split()), 1]
+
+
+def test_batches_of_another_size_wait_for_the_next_epoch():
+    held = Held(x=torch.zeros(20, 3), length=torch.full((20,), 3))
+    stream = Alike(held, 5, COMPUTE)
+    stream.next()
+    with pytest.raises(ResumeError, match="this epoch began with batches of 5; they can be 4 when it is over"):
+        Alike(held, 4, COMPUTE).load_state_dict(stream.state_dict())
+    for _ in range(3):
+        stream.next()
+    other = Alike(held, 4, COMPUTE)
+    other.load_state_dict(stream.state_dict())
+    assert len(other.next()["x"]) == 4
+
+
+def test_whether_tokens_keep_all_of_a_text_is_known():
+    assert long()[0].splits["train"].bytes > 0 and long(tokenizer="words", block=2)[0].splits["train"].bytes == 0

@@ -11,6 +11,7 @@ from ..modules import evaluating
 from .out import checked
 from .out import write as put
 
+COLDEST = 1e-3
 TOKENS, BETWEEN = 256, "\n\n---\n\n"
 ITS_OWN = ("prompt", "tokens", "temperature", "top_k", "top_p")
 
@@ -39,6 +40,8 @@ def main(given: Namespace, made: Assembled, count: int) -> int:
     within("-n", n, 1, 10_000)
     within("--tokens", tokens, 1, 10_000_000)
     within("--temperature", temperature, 0, 1000)
+    if 0 < temperature < COLDEST:
+        raise UsageError(f"--temperature is {temperature}; expected 0, or a number from {COLDEST}")
     within("--top-k", top_k, 0, 10**9)
     within("--top-p", top_p, 1e-9, 1)
     if given.label is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ..data.files import decoded, file
+from ..data.files import decoded, file, lines
 from ..errors import UsageError, within
 from ..modules import evaluating
 from .out import checked, write
@@ -27,11 +27,11 @@ def main(argv: list[str]) -> int:
     text = sys.stdin.read() if given.file == "-" else read(given.file)
     _, made, _, _, count = opened(given.run, "translate")
     assert made.experiment.translate is not None
-    lines = [line.strip() for line in text.splitlines()]
+    given_lines = lines(text)
     found = list[str]()
     with torch.no_grad(), evaluating(made.experiment.learner):
-        said = made.experiment.translate([line for line in lines if line], given.beam)
-        for line in lines:
+        said = made.experiment.translate([line for line in given_lines if line], given.beam)
+        for line in given_lines:
             found.append(next(said) if line else "")
             if given.out is None:
                 print(found[-1], flush=True)

@@ -1,12 +1,13 @@
 """Shuffled batches of text. N examples, B in a batch, T tokens of an example."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..contract import Batch
+from ..errors import ResumeError
 from .dataset import Held
 from .shuffled import Shuffled
 from .token_file import Tokens
@@ -41,7 +42,17 @@ class Blocks(Shuffled):
 class Alike(Shuffled):
     """Of texts of several lengths: those of a batch are nearly as long as each other, and no longer than needed."""
 
+    saved = (*Shuffled.saved, "size")
     split: Held
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises ResumeError for batches of another size in the midst of an epoch, whose order depends on it."""
+        own = self.size
+        if state["size"] != own and state["count"] % self.n:
+            raise ResumeError(f"agent.batch_size: this epoch began with batches of {state['size']}; they can be "
+                              f"{own} when it is over")
+        super().load_state_dict(state)
+        self.size = own
 
     def order(self, epoch: int) -> Tensor:
         order = super().order(epoch)

@@ -56,7 +56,7 @@ class DataConfig:
         one_of("data.prepare", self.prepare, PREPARED)
         one_of("data.impute", self.impute, IMPUTED)
         one_of("data.unseen", self.unseen, UNSEEN)
-        for name in ("path", "test_path"):        # absolute: a run may be resumed from another folder
+        for name in [name for name in vars(self) if "path" in name]:          # absolute: a run may go on elsewhere
             if (given := getattr(self, name, "")) and (found := Path(given).expanduser()).exists():
                 setattr(self, name, str(found.absolute()))
 
@@ -80,7 +80,8 @@ class TextConfig(DataConfig):
     tokenizer: str = "chars"      # words: also signs by themselves; blanks: what stands between them; bpe (Sennrich et
     # ^ al. 2016); bytes: the same of bytes (Radford et al. 2019); wordpiece (Schuster & Nakajima 2012); unigram (Kudo
     # ^ 2018); or that of a run, by its folder, or of a tokenizer.json of the library `tokenizers`
-    vocabulary: int = 8_000       # tokens at most, those that are most of use in the training split
+    vocabulary: int = 8_000       # tokens at most, those that are most of use in the training split; single letters,
+    # ^ or bytes, are always among those of bpe, bytes and wordpiece
     lowercase: bool = False
     segment: str = "none"         # cut into words first what has no blanks: jieba (Chinese), janome, fugashi (Japanese)
 
@@ -121,3 +122,9 @@ class Pairs(ShortTexts):
 
     tokenizer_y: str = ""         # of what is said; "": as that of what is read
     joint: bool = False           # both sides have the same tokens
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.joint and self.tokenizer_y:
+            raise UsageError("data.joint=true gives both sides the same tokens, and data.tokenizer_y="
+                             f"{self.tokenizer_y} asks for others; leave one of them out")

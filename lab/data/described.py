@@ -19,6 +19,7 @@ from .token_file import Tokens
 from .vocabulary import saved
 
 MOST = 2**30                      # numbers in what stands in for the data
+TOKENS = 10_000_000               # different ones, or in a text, at most
 LARGEST = 10_000_000              # bytes of a description that is worth reading
 
 
@@ -60,6 +61,10 @@ def remembered(run: Path) -> tuple[About, torch.dtype]:
         if not isinstance(dtype, torch.dtype):
             raise ValueError(f"{plain['dtype']!r} is no type of numbers")
         sides = [*about.shape, max(2, len(about.classes))]
+        spoken = [*about.vocabulary, *([about.answer] if about.kind == "pairs" else [])]
+        if len(about.vocabulary) != {"text": 1, "texts": 1, "pairs": 2}.get(about.kind, 0) or not all(
+                type(size) is int and 0 < size <= TOKENS for size in spoken):
+            raise ValueError(f"tokens {spoken!r:.80} cannot be")
         if not all(type(side) is int and side > 0 for side in sides) or math.prod(sides) > MOST:
             raise ValueError(f"an example of the shape {list(about.shape)!r:.80} cannot be")
         return about, dtype

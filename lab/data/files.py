@@ -35,3 +35,9 @@ def decoded(path: Path, body: bytes) -> str:
     except UnicodeDecodeError as error:
         line = body[:error.start].count(b"\n") + 1
         raise UsageError(f"{path}, line {line:,}: it is not UTF-8 ({error.reason}); save the file as UTF-8") from None
+
+
+def lines(text: str) -> list[str]:
+    """Without the blanks around each, and without an empty one at the end."""
+    found = [line.strip() for line in text.split("\n")]
+    return found if found[-1] else found[:-1]

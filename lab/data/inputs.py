@@ -12,7 +12,7 @@ from ..contract import Batch
 from ..errors import UsageError
 from . import csv_file
 from .dataset import About, Column
-from .files import decoded, file, there
+from .files import decoded, file, lines, there
 from .pixels import SUFFIXES, files, is_picture, pixels
 from .reading import opening
 from .table import numbers, table
@@ -73,19 +73,21 @@ def texts(about: About, cfg: Any, paths: Sequence[str], tokenizer: Any) -> Itera
         where = file(path, "INPUT")
         if where.suffix == ".csv":
             found = csv_file.read(where, getattr(cfg, "separator", ","))
-            given, lines = found.fields(getattr(cfg, "text", "text"), "data.text"), found.lines
+            given, places = found.fields(getattr(cfg, "text", "text"), "data.text"), found.lines
         else:
-            given = decoded(where, where.read_bytes()).splitlines()
-            lines = list(range(1, len(given) + 1))
-        if "" in (stripped := [text.strip() for text in given]):
-            raise UsageError(f"{path}, line {lines[stripped.index('')]:,} is empty; expected a text")
-        for begin in range(0, len(stripped), TOGETHER):
-            end = min(begin + TOGETHER, len(stripped))
-            side = Side.of(stripped[begin:end], tokenizer, about.shape[0])
+            given = lines(decoded(where, where.read_bytes()))
+            places = list(range(1, len(given) + 1))
+        if not given:
+            raise UsageError(f"{path} is empty; expected a text in each line")
+        if "" in given:
+            raise UsageError(f"{path}, line {places[given.index('')]:,} is empty; expected a text")
+        for begin in range(0, len(given), TOGETHER):
+            end = min(begin + TOGETHER, len(given))
+            side = Side.of(given[begin:end], tokenizer, about.shape[0])
             if side.cut:
                 LOG.warning("%s: %d texts are longer than %d tokens: their ends are left out", path, side.cut,
                             about.shape[0])
-            yield [f"{path}:{line}" for line in lines[begin:end]], {"x": side.tokens, "length": side.length}
+            yield [f"{path}:{line}" for line in places[begin:end]], {"x": side.tokens, "length": side.length}
 
 
 def sequences(about: About, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ class Shuffled(Stream):
     `batch_size` 0, or more than there are examples: all of them at once.
     """
 
-    saved = ("count", "data")
+    saved: ClassVar[tuple[str, ...]] = ("count", "data")
     unit = "examples"
     each = 1                      # how much an example counts
 

@@ -17,6 +17,8 @@ from .token_file import Tokens, stored
 from .tokenizer import Tokenizer
 from .vocabulary import known
 
+LOOK = 20_000                     # characters by which it is seen whether tokens keep all of a text
+
 
 @dataclass(frozen=True)
 class Text:
@@ -70,6 +72,9 @@ def parted(cfg: TextConfig, texts: Texts) -> Mapping[str, Text]:
         rows = split_rows(len(train.x), shares, cfg.split_seed, labels)
         found = {name: train.take(each) for name, each in rows.items()}
     found = {**given, **found}
+    if not found["train"].x:
+        raise UsageError(f"data={cfg.name}: data.test={cfg.test} and data.valid={cfg.valid} leave nothing to learn "
+                         "from")
     return {name: found[name] for name in ("train", "valid", "test") if name in found and len(found[name].x)}
 
 
@@ -96,11 +101,13 @@ def long(cfg: Any, texts: Texts, splits: Mapping[str, Text], tokenizers: tuple[T
     """Raises UsageError for a split that is shorter than a block."""
     tokenizer, found, notes = tokenizers[0], dict[str, Split](), list[str]()
     for name, text in splits.items():
-        found[name] = tokens = Tokens(stored(tokenizer, text.x), cfg.block, sum(len(x.encode()) for x in text.x))
+        size = sum(len(x.encode()) for x in text.x)
+        whole = tokenizer.keeps(text.x[0][:LOOK])
+        found[name] = tokens = Tokens(stored(tokenizer, text.x), cfg.block, size if whole else 0)
         if not len(tokens):
             raise UsageError(f"data={cfg.name}: the {name} split has {len(tokens.ids):,} tokens, and data.block="
                              f"{cfg.block} needs {cfg.block + 1} at least; use a longer text or a smaller block")
-        notes.append(f"{name}: {len(tokens.ids):,} tokens of {tokens.bytes:,} bytes" + unknown(tokenizer, tokens.ids))
+        notes.append(f"{name}: {len(tokens.ids):,} tokens of {size:,} bytes" + unknown(tokenizer, tokens.ids))
     about = About("text", (cfg.block,), vocabulary=(tokenizer.size,))
     return Dataset(about, found, (f"{'; '.join(notes)}; {tokenizer.size:,} different ones",))
 

@@ -49,7 +49,7 @@ class Tokens(Split):
     y = None
 
     def __init__(self, ids: np.ndarray, block: int, bytes: int):
-        self.ids, self.block, self.bytes = ids, block, bytes              # of the text that they stand for
+        self.ids, self.block, self.bytes = ids, block, bytes      # of the text, 0 where something of it is lost
 
     def __len__(self) -> int:
         return max(len(self.ids) - 1, 0) // self.block

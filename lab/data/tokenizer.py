@@ -9,6 +9,7 @@ import numpy as np
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
+from ..errors import LabError, UsageError
 from .segment import segmented
 
 UNKNOWN, END = "<unk>", "<end>"   # what stands for all that is not in the vocabulary; and after each of several texts
@@ -25,14 +26,26 @@ class Tokenizer:
         self.end: int | None = inner.token_to_id(END)
 
     def encode(self, texts: Iterable[str]) -> list[np.ndarray]:
-        """The tokens of each, int64."""
-        found = self.inner.encode_batch([segmented(text, self.segment) for text in texts], add_special_tokens=False)
+        """The tokens of each, int64. Raises UsageError for a text that these tokens cannot say."""
+        try:
+            found = self.inner.encode_batch([segmented(text, self.segment) for text in texts], add_special_tokens=False)
+        except LabError:
+            raise
+        except Exception as error:                    # the library raises Exception itself
+            raise UsageError(f"this text cannot be said in tokens: {' '.join(str(error).split())[:200]}") from None
         return [np.array(each.ids, np.int64) for each in found]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """As nearly the text as its tokens tell."""
-        said: str = self.inner.decode(list(tokens), skip_special_tokens=False)
+        return self.joined(self.inner.decode(list(tokens), skip_special_tokens=False))
+
+    def joined(self, said: str) -> str:
+        """Without the blanks that were put between words."""
         return said.replace(" ", "") if self.segment != "none" else said
+
+    def keeps(self, text: str) -> bool:
+        """Whether nothing of a text is lost in its tokens."""
+        return self.decode(self.encode([text])[0].tolist()) == text
 
     def name(self, token: int) -> str:
         """For people to read."""
@@ -50,7 +63,10 @@ class Tokenizer:
     def of(json: str, segment: str = "none") -> "Tokenizer":
         """Raises ValueError for what is none."""
         try:
-            return Tokenizer(tokenizers.Tokenizer.from_str(json), segment)
+            found = tokenizers.Tokenizer.from_str(json)
+            found.no_truncation()                     # nothing is cut or filled up but by the lab
+            found.no_padding()
+            return Tokenizer(found, segment)
         except Exception as error:                    # the library raises Exception itself
             raise ValueError(f"it is no tokenizer: {' '.join(str(error).split())[:200]}") from None
 
@@ -109,7 +125,10 @@ MADE: dict[str, Callable[[], tuple[Any, Any]]] = {
 
 def trained(kind: str, vocabulary: int, texts: Sequence[str], lowercase: bool = False, segment: str = "none",
             several: bool = False) -> Tokenizer:
-    """Of this kind, with at most so many tokens: those that are most of use in `texts`; `several` of them have ends."""
+    """Of this kind, with at most so many tokens: those that are most of use in `texts`; `several` of them have ends.
+
+    Raises UsageError where so few cannot be.
+    """
     made, trainer = MADE[kind]()
     if lowercase:
         made.normalizer = normalizers.Lowercase()
@@ -117,7 +136,14 @@ def trained(kind: str, vocabulary: int, texts: Sequence[str], lowercase: bool = 
     more: dict[str, Any] = {"initial_alphabet": pre_tokenizers.ByteLevel.alphabet()} if kind == "bytes" else {}
     more |= {"unk_token": UNKNOWN} if kind == "unigram" else {}
     given = (segmented(part, segment) for text in texts for part in pieces(text))
-    made.train_from_iterator(given, trainer(vocab_size=vocabulary, special_tokens=special, show_progress=False, **more))
+    try:
+        made.train_from_iterator(given, trainer(vocab_size=vocabulary, special_tokens=special, show_progress=False,
+                                                **more))
+    except LabError:
+        raise
+    except Exception as error:                        # the library raises Exception itself
+        raise UsageError(f"data.tokenizer={kind} with data.vocabulary={vocabulary:,} cannot be learned: "
+                         f"{' '.join(str(error).split())[:200]}") from None
     return Tokenizer(made, segment)
 
 

@@ -33,6 +33,9 @@ def lm(cfg: LM, world: World) -> Experiment:
     net: Reader = world.model(data.about.vocabulary[0], data.about.shape[0], role="causal")
     learner = Next(net, world, cfg)
     write = Writer(lambda: learner.judged, data.tokenizers[0], compute.device)
+    if cfg.sample and (size := len(data.tokenizers[0].encode([cfg.prompt])[0])) > net.longest:
+        raise UsageError(f"agent.prompt has {size:,} tokens, and data.block={data.about.shape[0]} is all that is read "
+                         "at a time; use a shorter one")
 
     def made() -> Mapping[str, Any]:
         text = "".join(write(cfg.prompt, cfg.sample, compute.rng("said")))

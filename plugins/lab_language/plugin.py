@@ -69,6 +69,7 @@ class Seq2Seq(OneLossConfig):
         within("agent.beam", self.beam, 1, 1_000)
         within("agent.length_penalty", self.length_penalty, 0, 10)
         within("agent.said", self.said, 0, 10**9)
+        one_of("agent.bleu", self.bleu, ("13a", "intl", "char", "zh", "ja-mecab", "ko-mecab", "none"))
 
 
 @dataclass
@@ -107,7 +108,8 @@ class Word2Vec:
     negatives: float = 5.0        # words that are not said count so much for each that is
     shared: int = 64              # different ones of them in a step, the same for all words
     subsample: float = 1e-3       # of words more frequent than this some are left out; 0: none
-    lr: float = 0.025             # falls in a line over the budget
+    lr: float = 0.025             # falls in a line ...
+    decay: int = 0                # ... over so many updates, to be held afterwards; 0: the whole run
     words: list[str] = field(default_factory=list)        # whose nearest ones are shown; []: the most frequent
     analogies: list[str] = field(default_factory=list)    # man:king:woman: what is to woman as king is to man?
 
@@ -120,13 +122,14 @@ class Word2Vec:
         within("agent.shared", self.shared, 1, 1_000_000)
         within("agent.subsample", self.subsample, 0, 1)
         within("agent.lr", self.lr, 1e-9, 10)
+        within("agent.decay", self.decay, 0, 10**12)
 
 
 DEFAULT: dict[str, Any] = {
     "budget.epochs": 10, "optimizer.lr": 4e-3, "optimizer.schedule": "cosine", "optimizer.warmup": 100,
     "optimizer.weight_decay": 0.1, "optimizer.beta2": 0.95}
 TINY = ("model.layers=1", "model.width=16", "agent.batch_size=8", "agent.ema=0.9")
-SMALL = (*TINY, "data.block=16")
+SMALL = (*TINY, "data.block=16", "data.valid=0.01")
 
 
 @hookimpl
@@ -136,8 +139,9 @@ def lab_agents() -> list[Agent]:
         return Agent(name, config, f"lab_language.{build}:{name}", learns_from="data", kinds=(kind,),
                      tuned={"default": DEFAULT}, small=small)
 
-    return [agent(LM, "text", "lm"), agent(MLM, "text", "lm"), agent(SpanCorruption, "text", "lm"),
-            agent(Seq2Seq, "pairs", "seq2seq", TINY), agent(TextClassifier, "texts", "classifier", TINY),
+    return [agent(LM, "text", "lm", (*SMALL, "agent.sample=4")), agent(MLM, "text", "lm"),
+            agent(SpanCorruption, "text", "lm"), agent(TextClassifier, "texts", "classifier", TINY),
+            agent(Seq2Seq, "pairs", "seq2seq", (*TINY, "data.examples=500", "agent.said=4")),
             Agent("word2vec", Word2Vec, "lab_language.word2vec:word2vec", learns_from="data", kinds=("text",),
                   tuned={"default": {"budget.epochs": 5, "data.tokenizer": "words", "data.lowercase": True}},
                   small=("agent.width=16", "agent.batch_size=4", "data.block=32"))]

@@ -1,6 +1,7 @@
 """Text that a network goes on with. B texts, T tokens, V different ones."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -11,6 +12,7 @@ from lab.data.tokenizer import Tokenizer
 from lab.errors import UsageError
 from lab.text import Reader
 
+ENDLESS = 10**9                   # what a network can read that needs nothing of it any more
 LOG = logging.getLogger("lab")
 Choose = Callable[[Tensor], Tensor]           # logits [B, V] -> tokens [B]
 
@@ -52,14 +54,16 @@ def continued(net: Reader, x: Tensor, count: int, choose: Choose, remember: bool
     When a text is as long as the network can read, the second half of it is read anew, and it goes on from there. A
     network that does not `remember` reads all of that for each token, with the same result.
     """
-    memory, new = net.memory(len(x)) if remember else None, x
+    memory, new, seen, length = net.memory(len(x)) if remember else None, x, deque([x]), x.shape[1]
     for _ in range(count):
-        if x.shape[1] > net.longest:
-            x = new = x[:, -max(net.longest // 2, 1):]
-            memory = net.memory(len(x)) if remember else None
-        features = net.read(new, memory) if remember else net(x)                            # [B, T, D]
+        if length > net.longest:
+            new = torch.cat([*seen], 1)[:, -max(net.longest // 2, 1):]
+            memory, seen, length = net.memory(len(x)) if remember else None, deque([new]), new.shape[1]
+        features = net.read(new, memory) if remember else net(torch.cat([*seen], 1))        # [B, T, D]
         new = choose(net.head(features[:, -1]))[:, None]
-        x = torch.cat([x, new], 1)
+        if net.longest < ENDLESS or not remember:
+            seen.append(new)
+        length += 1
         yield new[:, 0]
 
 
@@ -73,6 +77,8 @@ class Writer:
                  top_p: float = 1.0, remember: bool = True) -> Iterator[str]:
         """Piece by piece, without the prompt. Raises UsageError for one that is longer than the network can read."""
         net, tokenizer = self.net(), self.tokenizer
+        if not prompt.isprintable() and any(0xD800 <= ord(letter) < 0xE000 for letter in prompt):
+            raise UsageError("the prompt is not UTF-8")
         ids = tokenizer.encode([prompt])[0].tolist() or [0]
         if len(ids) > net.longest:
             raise UsageError(f"the prompt has {len(ids):,} tokens, and this run reads {net.longest:,} at most; shorten "
@@ -82,7 +88,14 @@ class Writer:
         never = [] if tokenizer.unknown is None else [tokenizer.unknown]
         choose = chooser(rng, temperature, top_k, top_p, never)
         stream = DecodeStream(ids=ids, skip_special_tokens=False)
+        told = tokenizer.decode(ids)
         for token in continued(net, torch.tensor([ids], device=self.device), count, choose, remember):
             if int(token) == tokenizer.end:
-                return
-            yield stream.step(tokenizer.inner, int(token)) or ""
+                break
+            ids.append(int(token))
+            piece = tokenizer.joined(stream.step(tokenizer.inner, int(token)) or "")
+            told += piece
+            yield piece
+        whole = tokenizer.decode(ids)
+        if whole.startswith(told):
+            yield whole[len(told):]                   # the beginning of a letter that is never finished

@@ -95,11 +95,14 @@ class Surprise:
 
 
 class NextSurprise(Surprise):
-    """Where all tokens of a text are to be said, also bits_per_byte, which does not depend on what the tokens are."""
+    """Where all tokens of a text are to be said, and nothing of it is lost in them, also bits_per_byte, which does not
+    depend on what they are.
+    """
 
     def told(self, nats: float, right: float) -> dict[str, float]:
         tokens = cast(Tokens, self.data.splits[self.split])
-        return {**super().told(nats, right), "bits_per_byte": nats / math.log(2) * len(tokens.ids) / tokens.bytes}
+        bits = nats / math.log(2) * len(tokens.ids) / tokens.bytes if tokens.bytes else None
+        return {**super().told(nats, right), **({} if bits is None else {"bits_per_byte": bits})}
 
 
 Judge = Callable[[Speaker, Data, str, str], Evaluator]

@@ -1,11 +1,15 @@
 """Words as vectors. B blocks, T words of each, D width, V different words, M words that are not said."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from lab.contract import Batch, Experiment, Learner, Metrics
+from lab.data.shuffled import Shuffled
 from lab.data.token_file import Tokens
+from lab.errors import UsageError
 from lab.schedules import linear
 from lab.world import World
 
@@ -87,14 +91,14 @@ class Vectors(Learner):
 
     saved = ("says", "is_said", "says_squares", "is_said_squares", "rng")
 
-    def __init__(self, counts: Tensor, cfg: Word2Vec, world: World, updates: int):
+    def __init__(self, counts: Tensor, cfg: Word2Vec, world: World):
         compute = world.compute
         first = torch.Generator().manual_seed(compute.seed_for("first vectors"))
         v, device = len(counts), compute.device
         self.says = ((torch.rand(v, cfg.width, generator=first) - 0.5) / cfg.width).to(device)
         self.is_said = torch.zeros(v, cfg.width, device=device)
         self.says_squares, self.is_said_squares = (torch.full((v,), 1e-6, device=device) for _ in range(2))
-        self.rng, self.cfg, self.compute, self.updates = compute.rng("words"), cfg, compute, updates
+        self.rng, self.cfg, self.compute = compute.rng("words"), cfg, compute
         self.chance, self.shares = chances(counts.to(device), cfg.subsample), counts.to(device) ** POWER
         self.step = METHODS[cfg.method]
 
@@ -108,7 +112,7 @@ class Vectors(Learner):
 
     def update(self, batch: Batch) -> Metrics:
         x, near, others = self.draws(batch["x"], self.rng)
-        rate = linear(self.compute.now(), self.cfg.lr, self.cfg.lr * LEAST, self.updates)
+        rate = linear(self.compute.now(), self.cfg.lr, self.cfg.lr * LEAST, self.cfg.decay)
         given = near, self.says[x], self.is_said[x], self.is_said[others], self.cfg.negatives / self.cfg.shared
         loss, a, b, no = self.step(*given)
         stepped(self.says, self.says_squares, x.flatten(), a.flatten(0, 1), rate)
@@ -129,7 +133,8 @@ def word2vec(cfg: Word2Vec, world: World) -> Experiment:
     assert isinstance(train, Tokens)
     counts = torch.bincount(torch.from_numpy(train.ids.astype("int64")), minlength=data.about.vocabulary[0]).float()
     stream = data.stream(cfg.batch_size)
-    learner = Vectors(counts, cfg, world, planned(world, stream.epoch_updates or 1))
+    cfg.decay = cfg.decay or planned(world, stream)                      # a run that goes on keeps it
+    learner = Vectors(counts, cfg, world)
     judge = Judge(learner, data)
     for word in [*cfg.words, *(word for question in cfg.analogies for word in asked(question))]:
         judge.place(word)
@@ -137,8 +142,11 @@ def word2vec(cfg: Word2Vec, world: World) -> Experiment:
     return Experiment(learner, stream, {data.judged: lambda: judge.loss(data.judged)}, {**last, "words": judge.words})
 
 
-def planned(world: World, per_epoch: int) -> int:
-    """The updates over which the learning rate falls."""
-    budget = world.cfg.budget
-    known = [value for value in (budget.updates, budget.epochs and budget.epochs * per_epoch) if value]
-    return min(known) if known else 10 * per_epoch
+def planned(world: World, stream: Shuffled) -> int:
+    """The updates of the whole run. Raises UsageError where nobody knows them."""
+    budget, epoch = world.cfg.budget, stream.epoch_updates or 1
+    steps = budget.steps and math.ceil(budget.steps * epoch / (stream.epoch_length or 1))
+    if known := [value for value in (budget.updates, budget.epochs and budget.epochs * epoch, steps) if value]:
+        return int(min(known))
+    raise UsageError("the learning rate of word2vec falls over the whole run, and this budget does not say how many "
+                     "updates it has; give agent.decay")

@@ -21,7 +21,7 @@ def nearest(vectors: Tensor, at: Tensor, count: int, without: Sequence[int] = ()
     """Cosines [N, count] and the words [N, count] whose vectors [V, D] are nearest to `at` [N, D]."""
     cosine = normalize(at, dim=-1) @ normalize(vectors, dim=-1).T
     cosine[:, list(without)] = -torch.inf
-    found = cosine.topk(count)
+    found = cosine.topk(min(count, len(vectors) - len(without)))
     return found.values, found.indices
 
 

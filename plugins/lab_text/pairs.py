@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.data import csv_file
+from lab.data import csv_file, files
 from lab.data.files import decoded, file
 from lab.data.texts import Text, Texts
 from lab.errors import UsageError
@@ -57,8 +57,7 @@ def lines(path: Path) -> list[str]:
             body = gzip.decompress(body)
         except DAMAGED as error:
             raise UsageError(f"{path} is no whole gzip file: {' '.join(str(error).split())}") from None
-    found = decoded(path, body).split("\n")
-    return [line.strip() for line in (found[:-1] if not found[-1].strip() else found)]
+    return files.lines(decoded(path, body))
 
 
 def symbols(cfg: Symbols) -> Texts:

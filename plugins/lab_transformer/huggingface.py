@@ -35,6 +35,8 @@ def settings(plain: Mapping[str, Any], names: Mapping[str, str], activation: str
     """What both have. Raises UsageError for an activation that is not known here."""
     if activation not in GELUS:
         raise UsageError(f"a network with the activation {activation!r} cannot be read; known: {', '.join(GELUS)}")
+    if missing := [theirs for theirs in names.values() if theirs not in plain]:
+        raise UsageError(f"the config.json of a network says nothing of {missing[0]!r}")
     return {**{ours: plain[theirs] for ours, theirs in names.items()}, "activation": GELUS[activation],
             "positions": "learned", "norm": "layer", "bias": True, "tie": True}
 
@@ -46,7 +48,14 @@ def tensors(folder: Path, prefix: str) -> Weights:
         found = safetensors.torch.load_file(file)
     except Exception as error:                    # of the file, or of safetensors
         raise UsageError(f"{file} cannot be read: {' '.join(str(error).split())[:300]}") from None
-    return {name.removeprefix(prefix): tensor.float() for name, tensor in found.items()}
+    return Named({name.removeprefix(prefix): tensor.float() for name, tensor in found.items()})
+
+
+class Named(dict[str, Tensor]):
+    """Tensors by name. Raises UsageError for one that is not there."""
+
+    def __missing__(self, name: str) -> Tensor:
+        raise UsageError(f"the network has no {name!r}, which one of this kind has")
 
 
 def renamed(given: Weights, pattern: str, names: Mapping[str, str], change: Callable[[Tensor], Tensor]) -> Weights:
@@ -103,7 +112,7 @@ def bert_weights(folder: Path) -> Weights:
     names = {"attention.output.dense": "attention.out", "attention.output.LayerNorm": "norms.0",
              "intermediate.dense": "inner.into", "output.dense": "inner.out", "output.LayerNorm": "norms.1"}
     found |= renamed(given, rf"{layer}\.(\d+)\.(.+)\.(weight|bias)", names, lambda x: x)
-    for i in range(1 + max(int(name.split(".")[2]) for name in given if name.startswith(layer))):
+    for i in range(1 + max((int(name.split(".")[2]) for name in given if name.startswith(layer)), default=-1)):
         for each in ("weight", "bias"):
             parts = [given[f"{layer}.{i}.attention.self.{part}.{each}"] for part in ("query", "key", "value")]
             found[f"body.blocks.{i}.attention.into.{each}"] = torch.cat(parts)

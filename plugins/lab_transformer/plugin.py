@@ -113,11 +113,9 @@ class Recurrent:
     tie: bool = True              # the last layer has the weights of the embedding (Press & Wolf 2017)
     dropout: float = 0.0
     init: str = ""                # as of a Transformer
-    lora: int = 0
 
     def __post_init__(self) -> None:
         self.init = absolute(self.init)
-        within("model.lora", self.lora, 0, 10_000)
         within("model.width", self.width, 1, 1_000_000)
         within("model.units", self.units, 0, 1_000_000)
         within("model.layers", self.layers, 1, 100)
