@@ -148,7 +148,12 @@ def circumstances() -> dict[str, Any]:
             "machine": f"{cpu_name()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
             "load": f"{load:.1f} runnable processes over the last minute",
             "versions": ", ".join([f"python {platform.python_version()}", *(f"{n} {v}" for n, v in versions.items())]),
-            "command": " ".join(["python", "-m", module_name(), *sys.argv[1:]])}
+            "command": " ".join(["python", "-m", module_name(), *map(without_folder, sys.argv[1:])])}
+
+
+def without_folder(word: str) -> str:
+    """A path that begins at the root is of this machine alone: its name is what matters."""
+    return Path(word).name if word.startswith("/") else word
 
 
 def module_name() -> str:

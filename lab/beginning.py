@@ -161,7 +161,7 @@ class LowRank(nn.Module):
 
     def __init__(self, layer: nn.Linear, rank: int):
         super().__init__()
-        self.layer, self.rank = layer, rank
+        self.layer = layer
         self.down = nn.Linear(layer.in_features, rank, bias=False)
         self.up = nn.Linear(rank, layer.out_features, bias=False)
         nn.init.zeros_(self.up.weight)
