@@ -41,6 +41,17 @@ def options(doc: str | None, trials: int = 5) -> argparse.ArgumentParser:
     return parser
 
 
+def of_rows(doc: str | None, rows: Sequence[str], threads: int = 1) -> argparse.ArgumentParser:
+    """And with what `by_seed` takes, where a benchmark has rows of several seeds."""
+    parser = options(doc)
+    parser.add_argument("--rows", nargs="+", choices=rows, default=list(rows))
+    parser.add_argument("--seeds", type=seeds, default=[0, 1, 2], help="such as 0:3 (the default) or 3,5")
+    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=threads, help="of each run")
+    parser.add_argument("--again", action="store_true", help="also the seeds that are measured already")
+    return parser
+
+
 def seeds(text: str) -> list[int]:
     """For argparse: "0:10" is 0 to 9, "3" is 3, "1,4" are 1 and 4."""
     first, colon, end = text.partition(":")

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+ENDLESS = 10**9                   # tokens that a network can read which needs nothing of them any more
+
 
 def groups(net: nn.Module, decay: float = 1.0) -> list[dict[str, Any]]:
     """What a network learns, for its optimizer: `hidden` matrices, embeddings with the head, and vectors, whose weights

@@ -42,12 +42,7 @@ def summary(name: str, quick: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = common.options(__doc__)
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--seeds", type=common.seeds, default=[0, 1, 2], help="such as 0:3 (the default) or 3,5")
-    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
-    parser.add_argument("--threads", type=int, default=1, help="of each run")
-    parser.add_argument("--again", action="store_true", help="also the seeds that are measured already")
+    parser = common.of_rows(__doc__, list(ROWS))
     args = parser.parse_args()
     for name in args.rows:
         common.by_seed(file_of(name, args.quick), partial(trial, name, args.threads, args.quick), args,

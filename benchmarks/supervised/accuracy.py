@@ -67,12 +67,7 @@ def summary(name: str, quick: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = common.options(__doc__)
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--seeds", type=common.seeds, default=[0, 1, 2], help="such as 0:3 (the default) or 3,5")
-    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
-    parser.add_argument("--threads", type=int, default=2, help="of each run")
-    parser.add_argument("--again", action="store_true", help="also the seeds that are measured already")
+    parser = common.of_rows(__doc__, list(ROWS), threads=2)
     args = parser.parse_args()
     for name in args.rows:
         run(name, args)

@@ -5,7 +5,6 @@ split, so that all runs of that dataset are measured alike. Its figures are no F
 """
 
 import logging
-import os
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -16,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from .. import signals
-from ..cache import folder
+from .. import cache, signals
 from ..compute import Compute
+from ..errors import UsageError
 from ..state import frozen_rng, seed_globals
 from .dataset import About, Split
 from .loaded import Data
@@ -65,7 +64,7 @@ class Ruler(nn.Module):
 def ruler(data: Data) -> Ruler:
     """From the cache, or trained now and put there. Of pictures with classes."""
     name = sha256(f"{VERSION} {data.splits['train'].fingerprint()}".encode()).hexdigest()[:16]
-    file = folder("rulers") / f"{data.cfg.name}-{name}.safetensors"
+    file = cache.folder("rulers") / f"{data.cfg.name}-{name}.safetensors"
     made = fresh(data.about, data.compute)
     try:
         made.load_state_dict(safetensors.torch.load_file(file))
@@ -116,13 +115,11 @@ def right(made: Ruler, data: Data, split: str) -> float:
 
 def keep(made: Ruler, file: Path) -> None:
     """Where there is no room for it, it is trained again the next time."""
-    part = file.with_suffix(f".{os.getpid()}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(safetensors.torch.save(made.state_dict()))
-        part.replace(file)
-    except OSError as error:
-        LOG.warning("%s cannot be written: %s", file, error)
+        file.unlink(missing_ok=True)                  # one that cannot be read
+        cache.write(file, safetensors.torch.save(made.state_dict()))
+    except (OSError, UsageError) as error:
+        LOG.warning("%s", error)
 
 
 def seen(made: Ruler, batches: Iterable[Tensor]) -> Looks:

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from lab.data.tokenizer import Tokenizer
 from lab.errors import UsageError
-from lab.text import Reader
+from lab.text import ENDLESS, Reader
 
-ENDLESS = 10**9                   # what a network can read that needs nothing of it any more
 LOG = logging.getLogger("lab")
 Choose = Callable[[Tensor], Tensor]           # logits [B, V] -> tokens [B]
 

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from lab.text import EncoderDecoder, Reader
+from lab.text import ENDLESS, EncoderDecoder, Reader
 
 from .plugin import Recurrent, RNNSeq2Seq
 
 KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-ENDLESS = 10**9                   # what it has read takes always the same room
 
 
 def cells(kind: str, cfg: Recurrent, units: int, bidirectional: bool = False) -> nn.RNNBase:
