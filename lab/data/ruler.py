@@ -6,6 +6,7 @@ split, so that all runs of that dataset are measured alike. Its figures are no F
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -115,10 +116,11 @@ def right(made: Ruler, data: Data, split: str) -> float:
 
 def keep(made: Ruler, file: Path) -> None:
     """Where there is no room for it, it is trained again the next time."""
+    with suppress(OSError):
+        file.unlink()                                 # one that cannot be read
     try:
-        file.unlink(missing_ok=True)                  # one that cannot be read
         cache.write(file, safetensors.torch.save(made.state_dict()))
-    except (OSError, UsageError) as error:
+    except UsageError as error:
         LOG.warning("%s", error)
 
 
