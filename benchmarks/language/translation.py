@@ -5,7 +5,7 @@
 The published figures are those of the notebooks of bentrevett/pytorch-seq2seq: 36.52 of its Transformer (9.0 million
 parameters, 10 epochs), 28.11 of its recurrent network with attention. As there the text is in small letters and cut
 into words by spaCy's rules for either language (`pip install spacy`; the rules need no model), and BLEU is that of
-these words: sacrebleu with tokenize=none. The lab learns 8,000 pieces of words from both sides (bpe) and joins them.
+these words: sacrebleu with tokenize=none. The lab learns 4,000 pieces of words from both sides (bpe) and joins them.
 FOLDER has train, val and test_2016_flickr, each as .de.gz and .en.gz. The checkpoint is that of the last step.
 """
 
