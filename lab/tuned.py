@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -35,8 +36,16 @@ def tuned(key: str, *, _root_: DictConfig) -> Any:
         if key in row:
             return row[key]
     if group in GROUPS:
-        return OmegaConf.select(OmegaConf.structured(entries[group, _root_[group].name].config), name)
-    return OmegaConf.select(OmegaConf.structured(LabConfig), key)
+        return OmegaConf.select(defaults(entries[group, _root_[group].name].config), name)
+    return OmegaConf.select(defaults(LabConfig), key)
+
+
+@cache
+def defaults(kind: type) -> DictConfig:
+    """What a config is by itself; only to be read."""
+    node = OmegaConf.structured(kind)
+    OmegaConf.set_readonly(node, True)
+    return node
 
 
 def given(node: DictConfig, name: str) -> bool:

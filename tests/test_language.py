@@ -66,8 +66,8 @@ def test_a_run_of_text_and_what_it_goes_on_with(lab, told, tmp_path):
     (("--temperature", "-1"), "--temperature is -1.0"), (("--top-p", "2"), "--top-p is 2.0"),
     (("--out", "nowhere/x.txt"), "there is no folder nowhere"), (("--tokens", "0"), "--tokens is 0")])
 def test_what_no_text_can_be(lab, told, args, said):
-    code, _, err = lab("sample", told, *args)
-    assert code == 2 and said in err
+    code, out, err = lab("sample", told, *args)
+    assert code == 2 and said in err and out == ""
 
 
 def test_a_prompt_of_letters_that_were_never_seen_is_told(lab, told):

@@ -54,7 +54,9 @@ def main(given: Namespace, made: Assembled, count: int) -> int:
     said = list[str]()
     with torch.no_grad(), evaluating(made.experiment.learner):
         for i in range(n):
-            for piece in chain([BETWEEN] if i else [], [prompt], write(prompt, tokens, rng, temperature, top_k, top_p)):
+            pieces = iter(write(prompt, tokens, rng, temperature, top_k, top_p))
+            first = next(pieces, "")              # what is wrong with a prompt comes before it is shown
+            for piece in chain([BETWEEN] if i else [], [prompt, first], pieces):
                 said.append(piece)
                 if given.out is None:
                     print(piece, end="", flush=True)
