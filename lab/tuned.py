@@ -43,7 +43,7 @@ def tuned(key: str, *, _root_: DictConfig) -> Any:
 @cache
 def defaults(kind: type) -> DictConfig:
     """What a config is by itself; only to be read."""
-    node = OmegaConf.structured(kind)
+    node: DictConfig = OmegaConf.structured(kind)
     OmegaConf.set_readonly(node, True)
     return node
 

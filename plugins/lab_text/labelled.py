@@ -4,6 +4,7 @@ import ast
 import importlib.util
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def text_of(found: csv_file.CsvFile, classes: tuple[str, ...], cfg: Labelled) ->
 
 def docstrings(cfg: Docstrings) -> Texts:
     """Out of the source files, which importing something else does not change."""
-    found = {name: set(paragraphs(name)) for name in MODULES}
+    found = {name: paragraphs(name) for name in MODULES}
     once = Counter(text for texts in found.values() for text in texts)
     kept = {name: sorted(text for text in texts if once[text] == 1) for name, texts in found.items()}
     classes = tuple(name for name, texts in kept.items() if len(texts) >= FEW)
@@ -57,13 +58,12 @@ def docstrings(cfg: Docstrings) -> Texts:
     return Texts("texts", {"train": Text(texts, torch.tensor(y))}, classes)
 
 
-def paragraphs(name: str) -> Iterator[str]:
+@cache
+def paragraphs(name: str) -> frozenset[str]:
     """Of a module's documentation, and of that of what is public in it."""
-    for source in sources(name):
-        for part in public(ast.parse(source.read_bytes())):
-            for text in (ast.get_docstring(part) or "").split("\n\n"):
-                if len(text.split()) >= SHORT:
-                    yield " ".join(text.split())
+    parts = [part for source in sources(name) for part in public(ast.parse(source.read_bytes()))]
+    texts = [text.split() for part in parts for text in (ast.get_docstring(part) or "").split("\n\n")]
+    return frozenset(" ".join(words) for words in texts if len(words) >= SHORT)
 
 
 def sources(name: str) -> list[Path]:
