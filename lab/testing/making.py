@@ -22,6 +22,7 @@ from .envs import TINY, register
 Log = list[tuple[int, dict[str, float]]]
 NEVER = 10**12
 PATIENCE = 100_000                # steps of a warm-up
+STRIDES: dict[str, int] = {}      # config: counts per update
 QUIET = ("compute.device=cpu", "compute.threads=1", "evaluate.episodes=2", "evaluate.videos=0")
 
 
@@ -109,12 +110,14 @@ def runner(made: Assembled, folder: Path, evaluate: int = NEVER) -> tuple[Runner
 
 
 def per_update(made: Assembled) -> int:
-    """Counts per update, found by trying on a twin; warm-up aside."""
-    stream = assemble(made.cfg).experiment.stream
-    next_batch(stream)
-    first = stream.count
-    next_batch(stream)
-    return max(stream.count - first, 1)
+    """Counts per update, found by trying on a twin, once for each config; warm-up aside."""
+    if (known := repr(made.cfg)) not in STRIDES:
+        stream = assemble(made.cfg).experiment.stream
+        next_batch(stream)
+        first = stream.count
+        next_batch(stream)
+        STRIDES[known] = max(stream.count - first, 1)
+    return STRIDES[known]
 
 
 def next_batch(stream: Stream) -> Batch:
