@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
@@ -19,9 +18,10 @@ from omegaconf.errors import OmegaConfBaseException
 from . import argv
 from .config import GROUPS, LabConfig
 from .errors import UsageError, first_line, nearest, within
-from .host import Host, core_folder, host
+from .host import core_folder, host
 from .mistakes import misfit, of_key, of_override, unknown
-from .tuned import marked, refuse_unknown, tuned, tuned_keys, usual_steps
+from .schemas import SchemaSource
+from .tuned import refuse_unknown, tuned, usual_steps
 
 HYDRA = "1.3"                     # the version of Hydra's behaviour that the lab asks for
 
@@ -30,27 +30,15 @@ class LabSearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for name, folder in host().folders.items():
             search_path.append(provider=f"lab:{name}", path=f"file://{folder}")
+        search_path.append(provider="lab", path="lab://")
 
 
+@cache
 def install() -> None:
     """Tell this process's Hydra about the plugins; other Hydra programs in the environment notice nothing."""
-    install_from(host())
-
-
-@lru_cache(maxsize=1)
-def install_from(lab: Host) -> None:
-    """Once: it takes as long as composing does."""
-    Plugins.instance().register(LabSearchPath)
+    for plugin in (LabSearchPath, SchemaSource):
+        Plugins.instance().register(plugin)
     OmegaConf.register_new_resolver("tuned", tuned, replace=True)
-    store = ConfigStore.instance()
-    keys = {key for entry in lab.entries.values() for key in tuned_keys(entry)}
-    store.store(name="lab_schema", node=marked(OmegaConf.structured(LabConfig), "", keys), provider="lab")
-    for (group, name), entry in lab.entries.items():
-        node = marked(OmegaConf.structured(entry.config), f"{group}.", keys)
-        node["name"] = name               # one dataclass may serve several
-        file = f"{group}/{name}.yaml" in lab.files or group == "sink"
-        for place in (f"schema/{group}",) if file else (f"schema/{group}", group):      # without a file it is a choice
-            store.store(group=place, name=name, node=node, provider=f"lab:{lab.provider[group, name]}")
 
 
 def composed(overrides: Sequence[str]) -> LabConfig:
