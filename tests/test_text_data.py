@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from lab.data.token_file import Tokens, stored
 from lab.data.tokenizer import MADE, Tokenizer, pieces, trained
 from lab.errors import ResumeError, UsageError
 from lab.host import host
-from lab_text.plugin import CMUdict
+from lab_text.plugin import CMUdict, Symbols
 
 WORDS = "the cat sat on the mat and the dog sat on the cat\nso the mat was full of the cat and the dog\n"
 COMPUTE = Compute(ComputeConfig(device="cpu", precision="fp32"))
@@ -248,6 +249,19 @@ def test_all_ways_to_speak_a_word_are_in_one_split():
     assert not words["train"] & words["test"] and not words["valid"] & words["test"]
     assert sum(map(len, words.values())) > 100_000 and ("tomato", "T AH0 M EY1 T OW2") in {
         pair for text in texts.splits.values() for pair in zip(text.x, text.y, strict=True)}
+
+
+@pytest.mark.parametrize("task, made", [("copy", list), ("reverse", lambda row: row[::-1]), ("sort", sorted)])
+def test_rows_of_symbols_are_held_back_whole_and_short_ones_are_learned_often(task, made):
+    """Of 1,000 rows of 1 to 3 of 3 symbols a third has one symbol: 3 different ones, which are drawn 111 times each."""
+    cfg = Symbols(name=task, symbols=3, longest=3, examples=1000, test=0.2, valid=0.2)
+    splits = host().load("data", task)(cfg).splits
+    drawn = {name: Counter(split.x) for name, split in splits.items()}
+    assert sum(map(len, drawn.values())) == 3 + 9 + 27 and len(drawn["test"]) == 8 and len(drawn["valid"]) == 6
+    assert {*drawn["test"].values(), *drawn["valid"].values()} == {1}
+    assert not drawn["train"].keys() & (drawn["test"].keys() | drawn["valid"].keys())
+    assert all(70 < times < 160 for row, times in drawn["train"].items() if " " not in row)
+    assert all(y.split() == made(x.split()) for split in splits.values() for x, y in zip(split.x, split.y, strict=True))
 
 
 def test_what_a_tokenizer_json_cuts_or_fills_up_is_left_alone():
