@@ -10,7 +10,7 @@ from .state import Saved
 LOG = logging.getLogger("lab")
 SMALLER = ("loss", "rmse", "mae", "mse", "ece", "error", "nats", "perplexity", "inertia", "bits_per_dim", "kl",
            "bits_per_byte", "error_rate",
-           "reconstruction", "frechet", "class_kl", "duplicates")            # better when smaller
+           "reconstruction", "frechet", "frechet_real", "fid", "class_kl", "duplicates")        # better when smaller
 
 
 def unknown(metric: str, names: Iterable[str]) -> str:

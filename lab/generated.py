@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 
 NEIGHBOURS = 5                    # of a real example, up to the furthest of which its surroundings reach
+LEAST = 0.1                       # of its real share, from which on a class is made
+NEAR, SAME = 0.01, 1e-6           # the share of real pairs that are near; relative distance of what is the same
 
 
 def frechet(real: Tensor, made: Tensor) -> float:
@@ -46,17 +48,25 @@ def fidelity(real: Tensor, made: Tensor) -> dict[str, float]:
     return {name: float(value.float().mean()) for name, value in found.items()}
 
 
-def balance(made: Tensor, real: Tensor, classes: int) -> dict[str, float]:
-    """Of classes [M] and [N]: how many are made at all, and the KL divergence of their shares from the real ones, in
-    nats.
+def balance(made: Tensor, real: Tensor, classes: int, least: float = LEAST) -> dict[str, float]:
+    """Of classes [M] and [N]: how many of the real ones are made, each more than `least` of its real share, and the KL
+    divergence of the shares from the real ones, in nats.
+
+    A class that no real example has counts as half of one there; where nothing is made the divergence is that of
+    examples of the rarest class alone.
     """
-    shares = [torch.bincount(each, minlength=classes).double() / len(each) for each in (made, real)]
-    there = shares[0] > 0
-    apart = (shares[0][there] * (shares[0][there] / shares[1][there]).log()).sum()
-    return {"classes": float(there.sum()), "class_kl": float(apart)}
+    counts, real_counts = (torch.bincount(each, minlength=classes).double() for each in (made, real))
+    shares, real_shares = counts / max(len(made), 1), real_counts.clamp(min=0.5) / len(real)
+    apart = (torch.special.xlogy(shares, shares) - torch.special.xlogy(shares, real_shares)).sum()
+    there = (shares > least * real_shares) & (real_counts > 0)
+    return {"classes": float(there.sum()), "class_kl": float(apart if len(made) else -real_shares.log().min())}
 
 
 def duplicates(real: Tensor, made: Tensor) -> float:
-    """The share of made examples [M, F] that have another one nearer than any two real ones [N, F] are."""
-    nearest, least = reaches(made, 1), reaches(real, 1).min()
-    return float((nearest < least).float().mean())
+    """The share of made examples [M, F] that have another one as near as the nearest hundredth of real ones [N, F] have
+    another: about a hundredth where what is made is like what is real. Real ones that are there twice do not count.
+    """
+    nearest, apart = reaches(made.double(), 1), reaches(real.double(), 1)          # float32 is too coarse for cdist
+    apart = apart[apart > SAME * real.double().norm(dim=1)]
+    least = apart.quantile(NEAR) if len(apart) else apart.new_zeros(())
+    return float((nearest <= least).float().mean())

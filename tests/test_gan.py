@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lab.best import Best
-from lab.data.clusters import by_class
+from lab.data.clusters import Clusters, by_class
 from lab.data.prepare import Picture
 from lab.data.scaled import Scaled
 from lab.testing import maker
@@ -131,16 +131,30 @@ def test_batch_statistics_under_a_penalty_are_warned_of(caplog):
 
 
 def test_rows_of_classes_by_hand():
-    """Centres 0 and 10, deviations 1: three good rows, two of the first class, one too far from both."""
-    made = torch.tensor([[0.0, 0.0], [1.0, 1.0], [10.0, 0.0], [5.0, 0.0]])
-    found = by_class(made, torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.ones(2))
-    kl = 2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3)
+    """Centres 0 and 10, up to 3 from them: three good rows, two of the first class, one too far from both; of the real
+    ones there are three of the first class and one of the second, so that shares of 3/4 and 1/4 are 2/3 and 1/3.
+    """
+    made, real = torch.tensor([[0.0, 0.0], [1.0, 1.0], [10.0, 0.0], [5.0, 0.0]]), torch.tensor([2, 2, 2, 5])
+    found = by_class(made, real, torch.tensor([2, 5]), torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.full((2,), 3.0))
+    kl = 2 / 3 * np.log(8 / 9) + 1 / 3 * np.log(4 / 3)
     assert found == {"good": 0.75, "classes": 2.0, "class_kl": pytest.approx(kl)}
 
 
-def test_rows_far_from_all_classes_are_as_bad_as_one_class():
-    found = by_class(torch.full((3, 2), 50.0), torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.ones(2))
+def test_rows_far_from_all_classes_are_as_bad_as_those_of_one_class():
+    centres = torch.tensor([[0.0, 0.0], [10.0, 0.0]])
+    found = by_class(torch.full((3, 2), 50.0), torch.arange(2), torch.arange(2), centres, torch.ones(2))
     assert found == {"good": 0, "classes": 0, "class_kl": pytest.approx(np.log(2))}
+
+
+@pytest.mark.parametrize("data", ["wine", "breast_cancer", "ring"])
+def test_real_rows_are_good(data):
+    """13, 30 and 2 numbers: a row of the training split is one of its class in nearly 98.9 of 100 cases."""
+    made = maker("gan", f"data={data}", "agent.augment=[]")().data
+    (batch,) = made.splits["train"].batches([torch.arange(len(made.splits["train"]))], torch.device("cpu"))
+    clusters = Clusters(lambda n, rng, label: batch["x"][:n], made, "train", 2_500)
+    found = clusters()
+    assert found["made/good"] > 0.93 and found["made/classes"] == len(made.about.classes)
+    assert found["made/class_kl"] < 0.05
 
 
 def test_a_run_of_pictures_and_one_of_rows(lab, tmp_path):
@@ -197,7 +211,8 @@ def test_as_many_are_measured_as_was_said():
 def test_what_is_smaller_is_better():
     names = set(maker("conditional_gan")().experiment.evaluators["gallery"].names())
     assert {name for name in names if Best(name).sign < 0} == {f"made/{name}" for name in (
-        "frechet", "class_kl", "duplicates")}
+        "frechet", "frechet_real", "class_kl", "duplicates")}
+    assert Best("test/made/fid").sign < 0
 
 
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")

@@ -64,6 +64,28 @@ def test_fidelity_by_hand():
     assert found["recall"] == 1       # two made examples reach over all that lies between them
 
 
+def test_real_examples_that_are_there_twice_hide_no_duplicates():
+    torch.manual_seed(0)
+    real = torch.randn(300, 256) * 10
+    made = torch.zeros(100, 256)
+    assert duplicates(torch.cat([real, real[:3]]), made) == 1
+    assert duplicates(torch.cat([real, real[:3]]), torch.randn(300, 256) * 10) < 0.05
+    assert duplicates(torch.ones(20, 256), made) == 1         # nothing is known of how far apart they are
+
+
+def test_one_stray_example_is_no_class():
+    """Two classes of 50 real ones each, one example in 100 of the second; a third class that no real one has."""
+    made, real = torch.tensor([0] * 98 + [1, 2]), torch.tensor([0, 1] * 50)
+    found = balance(made, real, 3)
+    kl = 0.98 * math.log(0.98 / 0.5) + 0.01 * math.log(0.01 / 0.5) + 0.01 * math.log(0.01 / 0.005)
+    assert found == {"classes": 1, "class_kl": pytest.approx(kl)} and balance(made, real, 3, least=0)["classes"] == 2
+
+
+def test_of_nothing_made_the_balance_is_the_worst():
+    found = balance(torch.zeros(0, dtype=torch.int64), torch.tensor([0, 0, 0, 1]), 2)
+    assert found == {"classes": 0, "class_kl": pytest.approx(math.log(4))}
+
+
 @pytest.mark.parametrize("made, classes, kl", [
     ([0, 1, 2, 2], 3, 0.0), ([0, 0, 0, 0], 1, math.log(4)), ([2, 2], 1, math.log(2))])
 def test_the_balance_of_classes_by_hand(made, classes, kl):

@@ -1,5 +1,7 @@
 """New pictures measured where the answer is known: the real ones, one of them again and again, noise, wrong labels."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -24,8 +26,8 @@ def train(data):
     return batch
 
 
-def judged(data, sample):
-    found = Gallery(sample, data, "test", 5_000, "test/")()
+def judged(data, sample, most=5_000):
+    found = Gallery(sample, data, "test", most, "test/")()
     assert found["test/made/nearest"].dtype == "uint8"
     return {name.removeprefix("test/made/"): value for name, value in found.items() if name != "test/made/nearest"}
 
@@ -35,6 +37,13 @@ def test_the_training_data_is_as_good_as_can_be(data, train):
     assert found["frechet"] < 2 * found["frechet_real"] and found["classes"] == 10 and found["class_kl"] < 0.05
     assert min(found[name] for name in ("precision", "recall", "coverage")) > 0.85 and found["density"] > 0.8
     assert found["duplicates"] < 0.1
+
+
+def test_data_that_is_sorted_by_class_is_measured_as_any_other(data):
+    """The test split against as many training pictures; of both 100 alone are looked at."""
+    splits = {name: split.take(split.y.argsort(stable=True)) for name, split in data.splits.items()}
+    found = judged(replace(data, splits=splits), lambda n, rng, label: torch.rand(n, 1, 8, 8, generator=rng), most=100)
+    assert found["frechet_real"] < 20 and found["class_kl"] < 5 and found["classes"] < 10
 
 
 def test_one_picture_again_and_again(data, train):
@@ -64,7 +73,7 @@ def test_who_is_told_a_class_is_asked_whether_it_is_that(data, train):
 @pytest.mark.parametrize("shift, least, most", [(0, 0.9, 1), (1, 0, 0.05)])
 def test_who_learns_from_what_is_made_knows_as_much_as_that_shows(data, train, shift, least, most, monkeypatch):
     """Real examples of the right class, and of the next one."""
-    monkeypatch.setattr(rulers, "LEAST", 10_000)
+    monkeypatch.setattr(rulers, "UPDATES", 150)
 
     def sample(n, rng, label):
         rows = [(train["y"] == (wanted + shift) % 10).nonzero()[:, 0] for wanted in range(10)]
@@ -107,7 +116,7 @@ def test_what_is_no_network_is_refused(lab, tmp_path, monkeypatch):
 def test_it_is_trained_once_and_kept(data, monkeypatch, tmp_path):
     """What is damaged is made again, to the same bits."""
     monkeypatch.setenv("LAB_CACHE", str(tmp_path))
-    monkeypatch.setattr(rulers, "LEAST", 1)
+    monkeypatch.setattr(rulers, "UPDATES", 1)
     monkeypatch.setattr(rulers, "EPOCHS", 1)
     calls, real = [], rulers.learn
     monkeypatch.setattr(rulers, "learn", lambda *given: (calls.append(1), real(*given)))

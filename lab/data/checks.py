@@ -73,6 +73,10 @@ def of_floats(about: About, x: Tensor, where: str, may_miss: bool) -> None:
         hint = "; data.impute=mean, median or zero fills in what is missing" if fills else ""
         raise UsageError(f"{where}: example {row + 1:,} has {'no number' if missing else 'an infinite number'} in "
                          f"{place}{hint}")
+    if about.kind == "picture" and (wrong := (x < 0) | (x > 1)).any():
+        row, *rest = wrong.nonzero()[0].tolist()
+        raise UsageError(f"{where}: picture {row + 1:,} has {float(x[(row, *rest)]):.4g} at {rest}; expected numbers "
+                         "from 0 to 1, or uint8 from 0 to 255")
     for i, column in enumerate(about.columns):
         if column.categories is not None and not (inside := (x[:, i] >= 0) & (x[:, i] < len(column.categories))).all():
             raise UsageError(f"{where}: example {int((~inside).nonzero()[0]) + 1:,} has no category in column "

@@ -85,6 +85,11 @@ class Split:
         raise NotImplementedError
 
 
+def spread(split: Split, most: int) -> Tensor:
+    """Row numbers [N] of a split, at most so many and always the same ones, of all parts of it: it may be sorted."""
+    return torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:most]
+
+
 class Held(Split):
     """In memory: {"x": [N, ...], "y": [N, ...], "length": [N]}, y and length only where there are any."""
 

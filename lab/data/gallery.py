@@ -11,6 +11,7 @@ from ..compute import Compute
 from ..contract import Sample
 from ..figures import shown, tiles
 from ..generated import balance, duplicates, fidelity, frechet
+from .dataset import spread
 from .loaded import Data
 from .prepare import bright
 from .ruler import Looks, Ruler, ruler, seen
@@ -22,13 +23,11 @@ SIDE, WIDEST = 10, 12             # pictures in a column and in a row; classes t
 NAMES = ("frechet", "frechet_real", "precision", "recall", "density", "coverage", "duplicates", "classes", "class_kl")
 
 
-def first(data: Data, split: str, most: int) -> Iterator[Tensor]:
-    """The first pictures of a split, at most so many, [B, C, H, W]."""
-    for batch in data.batches(split, AT_ONCE):
-        if most <= 0:
-            return
-        yield batch["x"][:most]
-        most -= len(batch["x"])
+def some(data: Data, split: str, most: int) -> Iterator[Tensor]:
+    """Pictures of a split, at most so many and always the same ones, [B, C, H, W]."""
+    held = data.splits[split]
+    for batch in held.batches(torch.split(spread(held, most), AT_ONCE), data.compute.device):
+        yield batch["x"]
 
 
 class Wall:
@@ -65,10 +64,10 @@ class Gallery:
         return data.about.kind == "picture" and len(data.about.classes) > 1 and len(data.splits[split]) > 10
 
     def __call__(self) -> Mapping[str, Any]:
-        (net, real, learned), data, y = self.known, self.data, self.data.splits[self.split].y
+        (net, real, learned), data, held = self.known, self.data, self.data.splits[self.split]
         n, told = len(real.logits), bool(getattr(self.sample, "classes", 0))
-        assert y is not None
-        label = y[:n].to(data.compute.device) if told else None
+        assert held.y is not None
+        label = held.y[spread(held, n)].to(data.compute.device) if told else None
         new = self.sample(n, data.compute.rng("gallery"), label)                            # [N, C, H, W]
         made = seen(net, torch.split(new, AT_ONCE))
         taken, classes = made.logits.argmax(-1), real.logits.argmax(-1)
@@ -85,7 +84,7 @@ class Gallery:
     def known(self) -> tuple[Ruler, Looks, Looks]:
         """What it measures with, and what that sees in the split and in the training examples."""
         net = ruler(self.data)
-        return net, seen(net, first(self.data, self.split, self.most)), seen(net, first(self.data, "train", LEARNED))
+        return net, seen(net, some(self.data, self.split, self.most)), seen(net, some(self.data, "train", LEARNED))
 
     def names(self) -> list[str]:
         """Of what it will find."""
@@ -94,6 +93,7 @@ class Gallery:
 
     def beside(self, made: Tensor, parts: Tensor, learned: Tensor) -> Any:
         """Two rows: pictures [n, C, H, W], and below each the nearest of those learned from, by `parts` [n, F]."""
-        rows = torch.cdist(parts, learned).argmin(1).cpu()
-        (batch,) = self.data.splits["train"].batches([rows], made.device)
+        train = self.data.splits["train"]
+        rows = spread(train, LEARNED)[torch.cdist(parts, learned).argmin(1).cpu()]
+        (batch,) = train.batches([rows], made.device)
         return tiles(shown(torch.cat([made, bright(batch["x"])])), len(made))

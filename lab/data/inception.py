@@ -14,7 +14,8 @@ from .. import signals
 from ..contract import Sample
 from ..errors import UsageError
 from ..generated import frechet
-from .gallery import first
+from .dataset import spread
+from .gallery import some
 from .loaded import Data
 from .prepare import bright
 
@@ -38,16 +39,16 @@ class Inception:
         return data.about.kind == "picture" and bool(os.environ.get(VARIABLE))
 
     def __call__(self) -> Mapping[str, Any]:
-        data, y, n = self.data, self.data.splits[self.split].y, len(self.real)
+        data, held, n = self.data, self.data.splits[self.split], len(self.real)
         told = bool(getattr(self.sample, "classes", 0))
-        label = y[:n].to(data.compute.device) if told and y is not None else None
+        label = held.y[spread(held, n)].to(data.compute.device) if told and held.y is not None else None
         new = self.sample(n, data.compute.rng("inception"), label)                          # [N, C, H, W]
         return {f"{self.prefix}made/fid": frechet(self.real, self.features([new]))}
 
     @cached_property
     def real(self) -> Tensor:
         """Of the split, [N, F]."""
-        return self.features(first(self.data, self.split, self.most))
+        return self.features(some(self.data, self.split, self.most))
 
     def features(self, parts: Iterable[Tensor]) -> Tensor:
         found = list[Tensor]()

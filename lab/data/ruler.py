@@ -5,6 +5,7 @@ split, so that all runs of that dataset are measured alike. Its figures are no F
 """
 
 import logging
+import math
 from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
@@ -25,9 +26,10 @@ from .loaded import Data
 from .prepare import bright
 
 LOG = logging.getLogger("lab")
-VERSION = 1                       # of all that follows: another one has other features
+VERSION = 2                       # of all that follows: another one has other features
 CHANNELS, FEATURES, BATCH, RATE = (32, 64), 64, 64, 2e-3
-LEAST, EPOCHS = 60_000, 4         # examples that it learns from, at least, and times that it sees each
+UPDATES, EPOCHS = 940, 4          # at least
+SIDE = 32                         # pixels: larger pictures are made smaller
 
 
 class Looks(NamedTuple):
@@ -46,6 +48,8 @@ class Ruler(nn.Module):
     def __init__(self, shape: tuple[int, ...], classes: int):
         super().__init__()
         channels, *sides = shape
+        sides = [math.ceil(side * min(SIDE / max(sides), 1)) for side in sides]
+        self.smaller = nn.AdaptiveAvgPool2d(tuple(sides))
         layers = list[nn.Module]()
         for wide in CHANNELS:
             pool = 2 if min(sides) >= 4 else 1
@@ -57,7 +61,7 @@ class Ruler(nn.Module):
         self.head = nn.Linear(FEATURES, classes)
 
     def forward(self, x: Tensor) -> Looks:
-        seen = self.layers(2 * x - 1)
+        seen = self.layers(2 * self.smaller(x) - 1)
         features = self.body(seen)
         return Looks(self.parts(seen), features, self.head(features))
 
@@ -94,7 +98,8 @@ def taught(about: About, train: Split, compute: Compute) -> Ruler:
 
 
 def learn(made: Ruler, train: Split, device: torch.device) -> None:
-    rng, epochs = torch.Generator().manual_seed(VERSION), max(EPOCHS, -(-LEAST // len(train)))
+    rng = torch.Generator().manual_seed(VERSION)
+    epochs = max(EPOCHS, math.ceil(UPDATES / max(len(train) // BATCH, 1)))
     orders = [rows for _ in range(epochs) for rows in torch.split(torch.randperm(len(train), generator=rng), BATCH)
               if len(rows) == min(BATCH, len(train))]         # of few examples the variance says little
     optimizer = torch.optim.AdamW(made.parameters(), RATE)
