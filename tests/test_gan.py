@@ -83,6 +83,18 @@ def test_real_and_made_are_seen_together_where_that_is_the_same(agent, norm, apa
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, singly, strict=True))
 
 
+@pytest.mark.parametrize("data, size, examples", [("digits", 64, 1294), ("iris", 100, 108)])
+def test_every_step_has_batch_size_examples(data, size, examples):
+    """Also across epochs: of 1,294 examples, and of 108, which are fewer than the five steps of one update take."""
+    made = maker("wgan_gp", f"data={data}", "agent.critic_steps=5", f"agent.batch_size={size}")()
+    learner, stream, sizes = made.experiment.learner, made.experiment.stream, []
+    learner.play_critic = lambda real, *given: sizes.append(len(real)) or {"critic/right": torch.tensor(0.5)}
+    learner.play_generator = lambda label, z, u: sizes.append(len(z)) or {}
+    for _ in range(10):
+        learner.update(stream.next())
+    assert sizes == [size] * 60 and stream.count == 50 * size and stream.epoch_length == examples
+
+
 def test_weights_are_clipped():
     made = maker("wgan", "agent.clip=0.02")()
     learner, stream = made.experiment.learner, made.experiment.stream
@@ -180,7 +192,8 @@ def test_mixtures(name, modes, far):
     ("+agent=gan data.augment.mixup=0.2", "data.augment.mixup mixes targets, and gan learns the examples"),
     ("+agent=gan evaluate.samples=5", "evaluate.samples=5 is too few to measure by; use at least 20, or 0 for none"),
     ("+agent=gan agent.loss=hinged", "agent.loss=hinged is not known. Did you mean 'hinge'"),
-    ("+agent=gan agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example")])
+    ("+agent=gan agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example"),
+    ("+agent=wgan_gp agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example")])
 def test_refused(words, message, lab):
     code, _, error = lab(*words.split())
     assert code == 2 and message in error, error

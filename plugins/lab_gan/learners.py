@@ -22,7 +22,7 @@ MEMORY, WON = 0.99, 0.99          # of a running mean of how much the critic tel
 
 
 class Adversaries(Learner):
-    """`critic_steps` of the critic, each on its part of a batch, then one of the generator."""
+    """`critic_steps` of the critic, each on an equal part of a batch, then one of the generator on as many examples."""
 
     saved = ("generator", "critic", "generator_optimizer", "critic_optimizer", "average", "rng", "right")
 
@@ -44,7 +44,7 @@ class Adversaries(Learner):
 
     def update(self, batch: Batch) -> Metrics:
         x, label = self.target(batch["x"]), batch["y"] if self.generator.classes else None
-        parts = max(min(self.cfg.critic_steps, len(x) // 2), 1)
+        parts = self.cfg.critic_steps
         labels = [None] * parts if label is None else label.tensor_split(parts)
         for real, told in zip(x.tensor_split(parts), labels, strict=True):
             found = self.play_critic(real, told, *self.draws(len(real), 2))

@@ -156,7 +156,7 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
     """Evaluated on the validation split while it trains, and on the test split at the end, there also in pictures."""
     data = learned(learner.cfg, world.data)
     stream, last = data.stream(learner.cfg.batch_size), "test" if "test" in data.splits else data.judged
-    enough_examples(learner.net, stream)
+    enough_examples(learner.net, stream.size)
     during, final = Judge(learner, data, data.judged), Judge(learner, data, last, f"{last}/")
     if isinstance(learner, Variational):
         during = BoundJudge(learner, data, data.judged)
