@@ -303,6 +303,7 @@ def test_a_grid_by_hand():
     ("+agent=vae agent.binarize=draw agent.likelihood=gaussian", "agent.binarize=draw is for agent.likelihood=bern"),
     ("+agent=vae agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example"),
     ("+agent=vae model.hidden=[] model=vae_mlp", "model.hidden is []; expected one or more"),
+    ("+agent=conditional_vae agent.outlier=3 budget.updates=1", "would not learn agent.outlier=3"),
     ("+agent=vae agent.beta=-1", "agent.beta is -1.0")])
 def test_refused(words, message, lab):
     code, _, error = lab(*words.split())

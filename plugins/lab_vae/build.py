@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -56,6 +55,9 @@ def conditional_vae(cfg: ConditionalVAE, world: World) -> Experiment:
     if not about.classes:
         raise UsageError(f"conditional_vae is told the class of an example, and data={world.data.cfg.name} has none; "
                          "use +agent=vae")
+    if cfg.outlier:
+        raise UsageError(f"conditional_vae is told the class of an example, and would not learn agent.outlier="
+                         f"{cfg.outlier}, of which it is to make examples all the same; use +agent=vae")
     return experiment(made(cfg, world, Variational, coding(cfg, 2, len(about.classes))), world)
 
 
@@ -165,7 +167,7 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
         during, final = BookJudge(learner, data, data.judged), BookJudge(learner, data, last, f"{last}/")
     closing: dict[str, Evaluator] = {last: final, "codes": Latent(final)}
     if learner.cfg.outlier:
-        closing["outlier"] = Outliers(final, world.data, learner.cfg.outlier)
+        closing["outlier"] = Outliers(learner, world.data, last, learner.cfg.outlier)
     if data.about.kind == "picture":
         closing["album"] = Album(final)
     sample = None
@@ -175,12 +177,7 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
     found = layers(learner, data)
     return Experiment(learner, stream, {data.judged: during}, closing, summary(learner.net, found),
                       sum(row[-1] for row in found) * stream.size, sample=sample,
-                      cost=None if learner.net.classes else partial(cost, learner))
-
-
-def cost(learner: Reconstructor, x: Tensor) -> Tensor:
-    """-log p(x | code) of examples as the data has them: [B]."""
-    return learner.terms(x, None, learner.draws(len(x), learner.compute.rng("cost")))["reconstruction"]
+                      cost=None if learner.net.classes else learner.cost)
 
 
 def layers(learner: Reconstructor, data: Data) -> list[Row]:
