@@ -35,9 +35,20 @@ def ddpm(cfg: DDPM, world: World) -> Experiment:
     front, shape = data.front
     denoiser = world.model(shape, role="denoiser")
     told = len(about.classes) if cfg.unlabelled < 1 else 0
-    net = Told(denoiser, told, Scaled(copy.deepcopy(front), about.kind)).to(world.compute.device)
+    scaled = Scaled(copy.deepcopy(front), about.kind).to(world.compute.device)
+    net = Told(denoiser, told, scaled, ends(scaled, data)).to(world.compute.device)
     learner = Diffuser(net, world.optimizer(net.parameters()), shape, cfg, world.compute)
     return judged(learner, data, world.cfg.evaluate.samples)
+
+
+def ends(scaled: Scaled, data: Data) -> tuple[Tensor, Tensor]:
+    """The least and the greatest of each number of the training examples as the network sees them, [*shape]; of pixels
+    what they can be, 0-d.
+    """
+    if scaled.front is None:
+        return torch.tensor(-1.0), torch.tensor(1.0)
+    found = [scaled(batch["x"]).aminmax(dim=0) for batch in data.batches("train")]
+    return torch.stack([each.min for each in found]).amin(0), torch.stack([each.max for each in found]).amax(0)
 
 
 def judged(learner: Diffuser, data: Data, most: int) -> Experiment:
