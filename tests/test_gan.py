@@ -12,6 +12,7 @@ from lab.best import Best
 from lab.data.clusters import by_class
 from lab.data.prepare import Picture
 from lab.data.scaled import Scaled
+from lab.media import Text
 from lab.testing import maker
 from lab_gan.networks import Critic, Generator
 from lab_gan.plugin import RivalsConv, RivalsMLP, RivalsResidual
@@ -134,7 +135,24 @@ def test_who_has_won_is_said_once(caplog):
     assert learner.logged(1)["critic/won"] == 0.5 and not caplog.records
     learner.right.fill_(0.995)
     assert [learner.logged(count)["critic/won"] > 0.99 for count in (2, 3)] == [True, True]
-    assert len(caplog.records) == 1 and "the critic tells 99.5 % apart" in caplog.text
+    assert len(caplog.records) == 1 and "the critic tells 99.5% apart" in caplog.text
+
+
+def test_who_has_won_is_shown_as_text_and_not_said_again_after_a_resume(caplog):
+    made, again = (maker("gan")().experiment for _ in range(2))
+    assert made.evaluators["warned"]() == {}
+    made.learner.right.fill_(0.995)
+    made.learner.logged(1)
+    again.learner.load_state_dict(made.learner.state_dict())
+    again.learner.logged(2)
+    shown = again.evaluators["warned"]()["warning"]
+    assert isinstance(shown, Text) and "the critic tells 99.5% apart" in shown and len(caplog.records) == 1
+
+
+def test_a_critic_of_the_wasserstein_loss_may_win(caplog):
+    made = maker("wgan")().experiment
+    made.learner.right.fill_(1.0)
+    assert made.learner.logged(1) == {"critic/won": 1.0} and made.evaluators["warned"]() == {} and not caplog.records
 
 
 def test_batch_statistics_under_a_penalty_are_warned_of(caplog):
@@ -185,6 +203,7 @@ def test_mixtures(name, modes, far):
     ("+agent=conditional_gan data=diabetes", "is told the class of an example, and data=diabetes has none"),
     ("+agent=gan data=iris model=gan_conv", "model=gan_conv is for pictures"),
     ("+agent=gan data=iris agent.augment=[shift]", "changes pictures, and an example of this data is a table"),
+    ("+agent=gan agent.augment=[saturation] budget.updates=1", "changes colours, and these pictures have 1 channels"),
     ("+agent=gan agent.augment=[flip]", "agent.augment=flip is not known"),
     ("+agent=gan agent.latent=0", "agent.latent is 0; expected a number from 1"),
     ("+agent=gan model=mlp", "needs a model of role 'rivals', came mlp; add model=NAME, one of: gan_conv"),
@@ -201,7 +220,7 @@ def test_refused(words, message, lab):
 
 def test_as_many_are_measured_as_was_said():
     """None at all; or so many, of which the shares of the classes tell."""
-    assert set(maker("gan", "evaluate.samples=0")().experiment.evaluators) == {"wall"}
+    assert set(maker("gan", "evaluate.samples=0")().experiment.evaluators) == {"wall", "warned"}
     made = maker("conditional_gan", "evaluate.samples=25")().experiment
     right = 25 * made.closing["gallery"]()["test/made/agreement"]
     assert set(made.closing) == {"gallery", "lessons", "wall"} and right == pytest.approx(round(right))

@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lab import signals
-from lab.codes import AT_ONCE, FromCodes
+from lab.codes import FromCodes, in_parts
 from lab.contract import Evaluator, Experiment
 from lab.data.gallery import Wall
 from lab.data.loaded import Data
@@ -79,11 +80,8 @@ class FromNoise:
         self.learner, self.classes = learner, learner.net.classes
 
     def __call__(self, n: int, rng: torch.Generator, label: Tensor | None = None) -> Tensor:
-        parts = list[Tensor]()
-        for first in range(0, n, AT_ONCE):
-            z = torch.randn(min(AT_ONCE, n - first), self.learner.numbers, generator=rng, device=rng.device)
-            parts.append(self.learner.made(z, None if label is None else label[first:first + AT_ONCE], rng))
-        return torch.cat(parts)
+        z = torch.randn(n, self.learner.numbers, generator=rng, device=rng.device)
+        return in_parts(partial(self.learner.made, rng=rng), z, label)
 
 
 class Errors:

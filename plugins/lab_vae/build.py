@@ -15,6 +15,7 @@ from lab.data.prepare import Front, moments
 from lab.errors import UsageError
 from lab.layers import Row, rows, summary
 from lab.nn import Coder
+from lab.warned import Warned
 from lab.world import World
 
 from .judges import BookJudge, BoundJudge, Judge
@@ -159,12 +160,14 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
     data = learned(learner.cfg, world.data)
     stream, last = data.stream(learner.cfg.batch_size), "test" if "test" in data.splits else data.judged
     enough_examples(learner.net, stream.size)
+    evaluators = dict[str, Evaluator]()
     during, final = Judge(learner, data, data.judged), Judge(learner, data, last, f"{last}/")
     if isinstance(learner, Variational):
         during = BoundJudge(learner, data, data.judged)
         final = BoundJudge(learner, data, last, f"{last}/", learner.cfg.importance_samples)
     if isinstance(learner, Vectors):
         during, final = BookJudge(learner, data, data.judged), BookJudge(learner, data, last, f"{last}/")
+        evaluators["warned"] = Warned(learner.warning)
     closing: dict[str, Evaluator] = {last: final, "codes": Latent(final)}
     if learner.cfg.outlier:
         closing["outlier"] = Outliers(learner, world.data, last, learner.cfg.outlier)
@@ -175,7 +178,7 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
         sample = FromCodes(learner.example, learner.net.latent, learner.net.classes)
         closing |= at_the_end(sample, data, last, world.cfg.evaluate.samples)
     found = layers(learner, data)
-    return Experiment(learner, stream, {data.judged: during}, closing, summary(learner.net, found),
+    return Experiment(learner, stream, {data.judged: during, **evaluators}, closing, summary(learner.net, found),
                       sum(row[-1] for row in found) * stream.size, sample=sample,
                       cost=None if learner.net.classes else learner.cost)
 
