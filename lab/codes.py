@@ -29,7 +29,12 @@ class FromCodes:
     def codes(self, n: int, rng: torch.Generator) -> Tensor:
         return torch.randn(n, self.latent, generator=rng, device=rng.device)                # [n, Z]
 
-    @torch.no_grad()
     def made(self, codes: Tensor, label: Tensor | None) -> Tensor:
-        labels = repeat(None) if label is None else torch.split(label, AT_ONCE)
-        return torch.cat([self.decode(*part) for part in zip(torch.split(codes, AT_ONCE), labels, strict=False)])
+        return in_parts(self.decode, codes, label)
+
+
+@torch.no_grad()
+def in_parts(decode: Decode, codes: Tensor, label: Tensor | None) -> Tensor:
+    """Codes [n, Z] decoded `AT_ONCE` at a time."""
+    labels = repeat(None) if label is None else torch.split(label, AT_ONCE)
+    return torch.cat([decode(*part) for part in zip(torch.split(codes, AT_ONCE), labels, strict=False)])

@@ -71,7 +71,7 @@ class Stream(Saved):
     unit: str = "steps"
     warmup: int = 0               # `count` before the first batch
     epoch_length: int | None = None     # `count` per epoch, where there are epochs
-    epoch_updates: int | None = None    # updates per epoch
+    epoch_updates: float | None = None  # updates per epoch
 
     def next(self) -> Batch | None:
         """The batch for one update. None: there is none yet, ask again; the runner looks up in between."""

@@ -11,7 +11,7 @@ from lab.config import ComputeConfig
 from lab.data.config import DataConfig
 from lab.data.dataset import About, Dataset, Held
 from lab.data.loaded import Data, loaded
-from lab.data.shuffled import Shuffled
+from lab.data.shuffled import Even, Shuffled
 from lab.data.splits import split_rows
 from lab.errors import ResumeError, UsageError
 
@@ -150,6 +150,36 @@ def test_all_examples_at_once(size):
 def test_resuming_anywhere_gives_the_same_batches(batches):
     whole = epoch(stream(), 8)
     source, again = stream(), stream()
+    epoch(source, batches)
+    again.load_state_dict(source.state_dict())
+    assert epoch(again, 8 - batches) == whole[batches:]
+
+
+def even(n=10, size=2, parts=2):
+    return Even(Held(x=torch.arange(n)), size, compute(), parts=parts)
+
+
+def test_even_batches_run_on_into_the_next_epoch():
+    """Ten examples in batches of 2 x 2: five batches are two epochs, and each epoch has every example once."""
+    source = even()
+    batches = epoch(source, 5)
+    seen = list(itertools.chain(*batches))
+    assert [len(batch) for batch in batches] == [4] * 5 and source.count == 20
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10)) and seen[:10] != seen[10:]
+    assert (source.size, source.epoch_length, source.epoch_updates) == (4, 10, 2.5)
+    assert [began for _, began in itertools.islice(source.orders(4), 4)] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("size, parts, expected", [(2, 4, 8), (0, 2, 6), (99, 2, 6)])
+def test_even_batches_of_more_than_there_are(size, parts, expected):
+    """Three examples: a batch of 8 has each of them twice or three times; a part never has more than there are."""
+    (batch,) = epoch(even(3, size, parts), 1)
+    assert len(batch) == expected and {batch.count(each) for each in range(3)} <= {2, 3}
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 5])
+def test_resuming_even_batches_anywhere_gives_the_same(batches):
+    whole, source, again = epoch(even(), 8), even(), even()
     epoch(source, batches)
     again.load_state_dict(source.state_dict())
     assert epoch(again, 8 - batches) == whole[batches:]

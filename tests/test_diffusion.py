@@ -50,6 +50,8 @@ def ideal(learner, mean, deviation):
         return (alpha * z - x) / sigma                        # x = alpha z - sigma v
 
     learner.said = said
+    for end in (learner.net.low, learner.net.high):
+        end.mul_(100)                                         # normally distributed examples have no ends
 
 
 @pytest.mark.parametrize("eta", [0, 1])
@@ -126,6 +128,30 @@ def test_it_learns_two_heaps(lab, tmp_path):
         assert float(near.float().mean()) > 0.9 and 0.35 < float((x > 0).float().mean()) < 0.65
         one = made.experiment.sample(200, torch.Generator().manual_seed(0), torch.ones(200, dtype=torch.int64))
         assert float((one > 0).float().mean()) > 0.95 and math.isfinite(float(one.sum()))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_samples_of_rows_do_not_explode_where_noise_is_predicted(schedule):
+    """Eight heaps on a circle of radius 2: nothing is made further out than the examples are, and most is near it."""
+    made = maker("ddpm", "data=ring", "agent.predict=noise", f"agent.schedule={schedule}", "model.width=64",
+                 "model.blocks=2", "agent.sampling_steps=30", "agent.batch_size=256", "optimizer.lr=3e-3",
+                 "agent.ema=0.98", "optimizer.schedule=cosine", "optimizer.decay=600")()
+    learner, stream = made.experiment.learner, made.experiment.stream
+    for _ in range(600):
+        learner.update(stream.next())
+    x = made.experiment.sample(500, torch.Generator().manual_seed(0))
+    furthest = float(made.data.splits["train"].tensors["x"].abs().max())
+    assert float(x.abs().max()) <= furthest + 1e-5 < 2.5
+    assert float(((x.norm(dim=1) - 2).abs() < 0.4).float().mean()) > 0.7
+
+
+def test_the_range_of_an_example_is_that_of_the_training_split():
+    """Of rows as the network sees them, number by number; of pixels from -1 to 1."""
+    made = maker("ddpm", "data=wine")()
+    net, x = made.experiment.learner.net, made.data.splits["train"].tensors["x"]
+    assert torch.equal(net.low, net.scaled(x).amin(0)) and torch.equal(net.high, net.scaled(x).amax(0))
+    pixels = maker("ddpm")().experiment.learner.net
+    assert (float(pixels.low), float(pixels.high)) == (-1, 1)
 
 
 @pytest.mark.parametrize("overrides, message", [

@@ -12,6 +12,7 @@ from lab.best import Best
 from lab.data.clusters import Clusters, by_class
 from lab.data.prepare import Picture
 from lab.data.scaled import Scaled
+from lab.media import Text
 from lab.testing import maker
 from lab_gan.networks import Critic, Generator
 from lab_gan.plugin import RivalsConv, RivalsMLP, RivalsResidual
@@ -83,6 +84,18 @@ def test_real_and_made_are_seen_together_where_that_is_the_same(agent, norm, apa
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, singly, strict=True))
 
 
+@pytest.mark.parametrize("data, size, examples", [("digits", 64, 1294), ("iris", 100, 108)])
+def test_every_step_has_batch_size_examples(data, size, examples):
+    """Also across epochs: of 1,294 examples, and of 108, which are fewer than the five steps of one update take."""
+    made = maker("wgan_gp", f"data={data}", "agent.critic_steps=5", f"agent.batch_size={size}")()
+    learner, stream, sizes = made.experiment.learner, made.experiment.stream, []
+    learner.play_critic = lambda real, *given: sizes.append(len(real)) or {"critic/right": torch.tensor(0.5)}
+    learner.play_generator = lambda label, z, u: sizes.append(len(z)) or {}
+    for _ in range(10):
+        learner.update(stream.next())
+    assert sizes == [size] * 60 and stream.count == 50 * size and stream.epoch_length == examples
+
+
 def test_weights_are_clipped():
     made = maker("wgan", "agent.clip=0.02")()
     learner, stream = made.experiment.learner, made.experiment.stream
@@ -122,7 +135,24 @@ def test_who_has_won_is_said_once(caplog):
     assert learner.logged(1)["critic/won"] == 0.5 and not caplog.records
     learner.right.fill_(0.995)
     assert [learner.logged(count)["critic/won"] > 0.99 for count in (2, 3)] == [True, True]
-    assert len(caplog.records) == 1 and "the critic tells 99.5 % apart" in caplog.text
+    assert len(caplog.records) == 1 and "the critic tells 99.5% apart" in caplog.text
+
+
+def test_who_has_won_is_shown_as_text_and_not_said_again_after_a_resume(caplog):
+    made, again = (maker("gan")().experiment for _ in range(2))
+    assert made.evaluators["warned"]() == {}
+    made.learner.right.fill_(0.995)
+    made.learner.logged(1)
+    again.learner.load_state_dict(made.learner.state_dict())
+    again.learner.logged(2)
+    shown = again.evaluators["warned"]()["warning"]
+    assert isinstance(shown, Text) and "the critic tells 99.5% apart" in shown and len(caplog.records) == 1
+
+
+def test_a_critic_of_the_wasserstein_loss_may_win(caplog):
+    made = maker("wgan")().experiment
+    made.learner.right.fill_(1.0)
+    assert made.learner.logged(1) == {"critic/won": 1.0} and made.evaluators["warned"]() == {} and not caplog.records
 
 
 def test_batch_statistics_under_a_penalty_are_warned_of(caplog):
@@ -187,6 +217,7 @@ def test_mixtures(name, modes, far):
     ("+agent=conditional_gan data=diabetes", "is told the class of an example, and data=diabetes has none"),
     ("+agent=gan data=iris model=gan_conv", "model=gan_conv is for pictures"),
     ("+agent=gan data=iris agent.augment=[shift]", "changes pictures, and an example of this data is a table"),
+    ("+agent=gan agent.augment=[saturation] budget.updates=1", "changes colours, and these pictures have 1 channels"),
     ("+agent=gan agent.augment=[flip]", "agent.augment=flip is not known"),
     ("+agent=gan agent.latent=0", "agent.latent is 0; expected a number from 1"),
     ("+agent=gan model=mlp", "needs a model of role 'rivals', came mlp; add model=NAME, one of: gan_conv"),
@@ -194,7 +225,8 @@ def test_mixtures(name, modes, far):
     ("+agent=gan data.augment.mixup=0.2", "data.augment.mixup mixes targets, and gan learns the examples"),
     ("+agent=gan evaluate.samples=5", "evaluate.samples=5 is too few to measure by; use at least 20, or 0 for none"),
     ("+agent=gan agent.loss=hinged", "agent.loss=hinged is not known. Did you mean 'hinge'"),
-    ("+agent=gan agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example")])
+    ("+agent=gan agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example"),
+    ("+agent=wgan_gp agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example")])
 def test_refused(words, message, lab):
     code, _, error = lab(*words.split())
     assert code == 2 and message in error, error
@@ -202,7 +234,7 @@ def test_refused(words, message, lab):
 
 def test_as_many_are_measured_as_was_said():
     """None at all; or so many, of which the shares of the classes tell."""
-    assert set(maker("gan", "evaluate.samples=0")().experiment.evaluators) == {"wall"}
+    assert set(maker("gan", "evaluate.samples=0")().experiment.evaluators) == {"wall", "warned"}
     made = maker("conditional_gan", "evaluate.samples=25")().experiment
     right = 25 * made.closing["gallery"]()["test/made/agreement"]
     assert set(made.closing) == {"gallery", "lessons", "wall"} and right == pytest.approx(round(right))

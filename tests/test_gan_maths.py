@@ -8,6 +8,7 @@ from torch import nn
 
 from lab_gan import losses
 from lab_gan.changes import changed
+from lab_gan.plugin import CHANGES, R1GAN
 
 LN2 = math.log(2)
 REAL, MADE = torch.tensor([0.0, 2.0]), torch.tensor([0.0, -1.0])
@@ -79,21 +80,35 @@ def test_between_by_hand():
 def test_changes_by_hand():
     x = torch.full((1, 1, 8, 8), 0.5)
     x[..., 0] = -0.5
-    half = torch.full((1, 6), 0.5)
+    half = torch.full((1, 7), 0.5)
     assert torch.equal(changed(x, [], half), x)
-    assert torch.allclose(changed(x, ["brightness"], torch.ones(1, 6)), x + 0.5)
+    assert torch.allclose(changed(x, ["brightness"], torch.ones(1, 7)), x + 0.5)
     mean = x.mean()
-    assert torch.allclose(changed(x, ["contrast"], torch.zeros(1, 6)), mean + (x - mean) / 2)
+    assert torch.allclose(changed(x, ["contrast"], torch.zeros(1, 7)), mean + (x - mean) / 2)
     assert torch.equal(changed(x, ["shift"], half), x)        # 1.5 of 3 places, rounded down: not at all
-    right = changed(x, ["shift"], torch.tensor([[0.5, 0.5, 0.5, 0.9, 0.5, 0.5]]))
+    right = changed(x, ["shift"], torch.tensor([[0.5, 0.5, 0.5, 0.9, 0.5, 0.5, 0.5]]))
     assert (right[..., 0] == -1).all() and (right[..., 1] == -0.5).all() and (right[..., 2:] == 0.5).all()
     cut = changed(x, ["cutout"], half)
     assert (cut[..., 2:6, 2:6] == -1).all() and int((cut == -1).sum()) == 16
 
 
+@pytest.mark.parametrize("u, expected", [(0.0, [0.3, 0.3, 0.3]), (0.5, [0.9, 0.3, -0.3]), (1.0, [1.5, 0.3, -0.9])])
+def test_saturation_by_hand(u, expected):
+    """The distance from the mean of the three colours, times 0, 1 and 2."""
+    x = torch.tensor([0.9, 0.3, -0.3]).view(1, 3, 1, 1)
+    found = changed(x, ["saturation"], torch.tensor([[0.5] * 6 + [u]]))
+    assert found.flatten().tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_weight_of_r1_is_half_of_its_gamma():
+    """A critic 3 x has the squared slope 9; equation 9 with gamma = 10: 10 / 2 * 9."""
+    cost = losses.slopes(lambda x: 3 * x[:, 0], torch.ones(2, 1)).mean()
+    assert R1GAN().penalty_weight * cost.item() == 45
+
+
 def test_a_gradient_passes_through_all_changes():
-    x = torch.rand(3, 2, 8, 8, requires_grad=True)
-    changed(x, ["brightness", "contrast", "shift", "cutout"], torch.rand(3, 6)).square().sum().backward()
+    x = torch.rand(3, 3, 8, 8, requires_grad=True)
+    changed(x, list(CHANGES), torch.rand(3, 7)).square().sum().backward()
     assert x.grad.abs().sum() > 0 and x.grad.isfinite().all()
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from lab import projector
 from lab.media import Codes, encoded, place
+from lab.modules import evaluating
 from lab.testing import maker
 from lab_vae.outliers import without
 
@@ -70,3 +72,27 @@ def test_the_class_is_in_no_split_and_its_place_stays():
 def test_refused(words, message, lab):
     code, _, error = lab("+agent=autoencoder", *words.split())
     assert code == 2 and message in error, error
+
+
+@pytest.mark.parametrize("agent, words", [
+    ("vae", ()), ("vae", ("data=digits", "agent.likelihood=bernoulli", "agent.binarize=draw")),
+    ("denoising_autoencoder", ()), ("vq_vae", ())])
+def test_equal_examples_cost_the_same(agent, words):
+    """In one batch, and alone: nothing is drawn, and nothing hidden."""
+    made = maker(agent, *(words or ("data=wine",)))()
+    x = next(made.data.batches("train", 2))["x"]
+    with evaluating(made.experiment.learner):
+        first, second, third = made.experiment.cost(x[[0, 1, 0]]).tolist()
+        alone = made.experiment.cost(x[:1]).item()
+    assert first == pytest.approx(third, rel=1e-5) == pytest.approx(alone, rel=1e-5) and abs(second - first) > 1e-3
+
+
+def test_where_nothing_is_to_be_told_apart_there_is_no_figure():
+    outlier = maker("vae", "data=wine", "agent.outlier=class_2")().experiment.closing["outlier"]
+    whole = outlier.data
+    assert "test/outlier/auroc" in outlier()
+    outlier.data = without(whole, "class_2")
+    assert outlier() == {}
+    y = whole.splits["test"].y
+    outlier.data = replace(whole, splits={"test": whole.splits["test"].take((y == 2).nonzero()[:, 0])})
+    assert outlier() == {}

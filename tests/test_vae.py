@@ -303,6 +303,7 @@ def test_a_grid_by_hand():
     ("+agent=vae agent.binarize=draw agent.likelihood=gaussian", "agent.binarize=draw is for agent.likelihood=bern"),
     ("+agent=vae agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example"),
     ("+agent=vae model.hidden=[] model=vae_mlp", "model.hidden is []; expected one or more"),
+    ("+agent=conditional_vae agent.outlier=3 budget.updates=1", "would not learn agent.outlier=3"),
     ("+agent=vae agent.beta=-1", "agent.beta is -1.0")])
 def test_refused(words, message, lab):
     code, _, error = lab(*words.split())
@@ -317,6 +318,7 @@ def test_what_cannot_be_sampled(lab, tmp_path):
             (("vae", "--class", "3"), "--class 3: this run was not told the classes"),
             (("vae", "--out", "x.jpg"), "--out x.jpg: expected a name that ends in .png, .gif, .npz"),
             (("vae", "-n", "20_000"), "-n is 20000; expected a number from 1 to 10,000"),
+            (("vae", "-n", "401", "--out", "x.gif"), "-n is 401; a film has all of its 60 pictures in memory, each of"),
             (("vae", "--out", "none/x.png"), "--out none/x.png: there is no folder none"),
             (("vae", "-n", "0"), "-n is 0; expected a number from 1")):
         code, _, error = lab("sample", *words)
@@ -369,3 +371,9 @@ def test_a_collapsed_book_is_said_once(caplog):
     learner.net.book.use[1:] = 1e-9
     assert [learner.logged(count)["codebook/perplexity"] < 1.01 for count in (2, 3)] == [True, True]
     assert caplog.text.count("the codebook has collapsed: of 200 vectors") == 1
+    again = maker("vq_vae", "agent.codes=200")().experiment
+    assert again.evaluators["warned"]() == {}
+    again.learner.load_state_dict(learner.state_dict())
+    again.learner.logged(4)
+    assert caplog.text.count("the codebook has collapsed") == 1
+    assert "the codebook has collapsed: of 200 vectors" in again.evaluators["warned"]()["warning"]

@@ -161,3 +161,12 @@ def test_a_scale_stays_above_the_least_and_can_come_back():
     learned = Gaussian(0, spread=2e-6)
     learned.nats(torch.zeros(1, 1, 1), torch.ones(1, 1)).backward()
     assert learned.log_sigma.grad.abs() > 0
+
+
+@pytest.mark.parametrize("sigma", [1e-6, 0.01, 0.5])
+def test_a_deviation_that_is_given_is_taken_as_it_is(sigma):
+    """One deviation off: 1/2 + ln sigma + ln(2 pi) / 2."""
+    found = Gaussian(sigma)
+    nats = found.nats(torch.zeros(1, 1, 1), torch.tensor([[sigma]]))
+    assert nats.item() == pytest.approx(0.5 + math.log(sigma) + 0.5 * math.log(2 * math.pi), rel=1e-5)
+    assert found.logged()["likelihood/sigma"] == pytest.approx(sigma, rel=1e-5)

@@ -25,7 +25,7 @@ from .parser import Parser
 from .using import opened
 
 STEPS, FPS = 60, 20               # of a walk
-MOST, SEEN = 1_000_000, 10_000    # examples in a file, and in a picture
+MOST, SEEN, FILMED = 1_000_000, 10_000, 400     # examples in a file, in a picture, and in a film
 FORMATS = (".png", ".gif", ".npz")
 
 
@@ -53,6 +53,9 @@ def of_numbers(given: Namespace, made: Assembled, about: About, count: int) -> i
     out, n, sample = given.out or Path("samples.png"), 64 if given.n is None else given.n, made.experiment.sample
     assert sample is not None
     kind = checked(out, FORMATS)
+    if kind == ".gif" and n > FILMED:
+        raise UsageError(f"-n is {n}; a film has all of its {STEPS} pictures in memory, each of at most {FILMED} "
+                         "examples: use fewer, or NAME.png")
     within("-n", n, 1, MOST if kind == ".npz" else SEEN)
     if kind != ".npz" and about.kind != "picture":
         raise UsageError(f"--out {out}: an example of this data is a {about.kind}, no picture; use NAME.npz")

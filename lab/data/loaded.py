@@ -19,7 +19,7 @@ from .checks import checked
 from .config import DataConfig
 from .dataset import About, Dataset, Held, Split
 from .prepare import Front, fitted
-from .shuffled import Shuffled
+from .shuffled import Even, Shuffled
 from .splits import split_rows
 
 if TYPE_CHECKING:
@@ -38,15 +38,19 @@ class Data:
     said: tuple[str, ...] = ()
     tokenizers: tuple["Tokenizer", ...] = ()    # of text: that of x, and of pairs that of y, which may be the same
 
-    def stream(self, batch_size: int) -> Shuffled:
-        """Shuffled batches of the training split, changed as data.augment says; of text a batch has similar lengths."""
+    def stream(self, batch_size: int, parts: int = 0) -> Shuffled:
+        """Shuffled batches of the training split, changed as data.augment says; of text a batch has similar lengths.
+
+        With `parts` each batch has exactly so many times `batch_size` examples, which text cannot have.
+        """
         train, workers = self.splits["train"], self.cfg.workers
         if self.about.kind in ("text", "texts", "pairs"):
             kind: Any = Blocks if self.about.kind == "text" else Alike
             made: Shuffled = kind(train, batch_size, self.compute, notes=(*self.said, self.sizes()))
             return made
         augmented = Augmented(self.cfg.augment, self.about, len(train), self.compute, self.cfg.impute != "none")
-        return Shuffled(train, batch_size, self.compute, augmented, workers, (*self.said, self.sizes()))
+        given: Any = (train, batch_size, self.compute, augmented, workers, (*self.said, self.sizes()))
+        return Even(*given, parts=parts) if parts else Shuffled(*given)
 
     def batches(self, name: str, size: int = 0) -> Iterator[Batch]:
         """All examples of a split in their order, as they are, `size` at a time; 0: as many as are soon done with."""

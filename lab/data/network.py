@@ -11,7 +11,6 @@ from ..modules import mixes
 from ..world import World
 from .dataset import About
 from .loaded import Data
-from .shuffled import Shuffled
 
 
 class Network(nn.Module):
@@ -54,9 +53,9 @@ def network(world: World, outputs: int | None = None) -> Network:
     return Network(copy.deepcopy(front), body, steps=True, ragged=about.ragged).to(world.compute.device)
 
 
-def enough_examples(net: nn.Module, stream: Shuffled) -> None:
-    """Raises UsageError for batches of one example, where layers need the variance of several."""
-    if stream.size == 1 and mixes(net):
+def enough_examples(net: nn.Module, size: int) -> None:
+    """Raises UsageError where a step has one example, `size`, and layers need the variance of several."""
+    if size == 1 and mixes(net):
         raise UsageError("agent.batch_size=1 leaves model.norm=batch one example, which has no variance; use "
                          "model.norm=none, or more examples in a batch")
 

@@ -84,3 +84,26 @@ class Shuffled(Stream):
 
     def notes(self) -> list[str]:
         return self.said
+
+
+class Even(Shuffled):
+    """All batches have as many examples, `parts` times `batch_size`: they run on from one epoch into the next.
+
+    An epoch is still every example once, and need not be a whole number of batches; of data with fewer examples than a
+    batch some are in it more than once. What augmentation does to a batch is that of the epoch in which it begins.
+    """
+
+    def __init__(self, split: Split, batch_size: int, *given: Any, parts: int = 1, **more: Any):
+        super().__init__(split, batch_size, *given, **more)
+        self.size *= parts
+        self.epoch_updates = self.n / self.size
+
+    def orders(self, count: int) -> Iterator[tuple[Tensor, int]]:
+        at, (epoch, start) = count, divmod(count, self.n)
+        rest = self.order(epoch)[start:]
+        while True:
+            while len(rest) < self.size:
+                epoch += 1
+                rest = torch.cat([rest, self.order(epoch)])
+            yield rest[:self.size], at // self.n
+            rest, at = rest[self.size:], at + self.size

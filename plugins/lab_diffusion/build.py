@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lab import signals
-from lab.codes import AT_ONCE, FromCodes
+from lab.codes import FromCodes, in_parts
 from lab.contract import Evaluator, Experiment
 from lab.data.gallery import Wall
 from lab.data.loaded import Data
@@ -35,9 +36,20 @@ def ddpm(cfg: DDPM, world: World) -> Experiment:
     front, shape = data.front
     denoiser = world.model(shape, role="denoiser")
     told = len(about.classes) if cfg.unlabelled < 1 else 0
-    net = Told(denoiser, told, Scaled(copy.deepcopy(front), about.kind)).to(world.compute.device)
+    scaled = Scaled(copy.deepcopy(front), about.kind).to(world.compute.device)
+    net = Told(denoiser, told, scaled, ends(scaled, data)).to(world.compute.device)
     learner = Diffuser(net, world.optimizer(net.parameters()), shape, cfg, world.compute)
     return judged(learner, data, world.cfg.evaluate.samples)
+
+
+def ends(scaled: Scaled, data: Data) -> tuple[Tensor, Tensor]:
+    """The least and the greatest of each number of the training examples as the network sees them, [*shape]; of pixels
+    what they can be, 0-d.
+    """
+    if scaled.front is None:
+        return torch.tensor(-1.0), torch.tensor(1.0)
+    found = [scaled(batch["x"]).aminmax(dim=0) for batch in data.batches("train")]
+    return torch.stack([each.min for each in found]).amin(0), torch.stack([each.max for each in found]).amax(0)
 
 
 def judged(learner: Diffuser, data: Data, most: int) -> Experiment:
@@ -68,11 +80,8 @@ class FromNoise:
         self.learner, self.classes = learner, learner.net.classes
 
     def __call__(self, n: int, rng: torch.Generator, label: Tensor | None = None) -> Tensor:
-        parts = list[Tensor]()
-        for first in range(0, n, AT_ONCE):
-            z = torch.randn(min(AT_ONCE, n - first), self.learner.numbers, generator=rng, device=rng.device)
-            parts.append(self.learner.made(z, None if label is None else label[first:first + AT_ONCE], rng))
-        return torch.cat(parts)
+        z = torch.randn(n, self.learner.numbers, generator=rng, device=rng.device)
+        return in_parts(partial(self.learner.made, rng=rng), z, label)
 
 
 class Errors:

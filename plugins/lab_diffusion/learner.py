@@ -68,14 +68,17 @@ class Diffuser(Learner):
 
     @torch.no_grad()
     def made(self, z: Tensor, label: Tensor | None, rng: torch.Generator | None = None) -> Tensor:
-        """Noise [n, D] to examples as the data has them; with `rng` noise is added on the way."""
+        """Noise [n, D] to examples as the data has them; with `rng` noise is added on the way.
+
+        What is taken for the example stays within the range of the training examples (Ho et al. 2020, their code).
+        """
         z, steps = z.view(-1, *self.shape), self.cfg.sampling_steps
         for i in range(steps, 0, -1):
             signals.check()
             t, then = (torch.full((len(z),), mixing.LAST * j / steps, device=z.device) for j in (i, i - 1))
             now = self.parts(t)
             x = mixing.example(self.cfg.predict, self.said(z, t, label), z, *now)
-            x = x.clamp(-1, 1) if self.net.scaled.front is None else x                      # a pixel is not beyond
+            x = x.clamp(self.net.low, self.net.high)          # where little but noise is left an error in it is large
             fresh = None if rng is None else torch.randn(z.shape, generator=rng, device=z.device)
             z = mixing.less(z, x, now, self.parts(then), self.cfg.eta, fresh)
         return self.net.scaled.back(z)

@@ -14,8 +14,13 @@ WAVES, FASTEST = 64, 1000.0       # numbers that tell a time; radians of the fas
 class Told(nn.Module):
     """[B, *shape] at times [B] with labels [B] -> [B, *shape]. The label K stands for none."""
 
-    def __init__(self, denoiser: Denoiser, classes: int, scaled: Scaled):
+    low: Tensor                   # 0-d or [*shape]: beyond these no example is taken to be; pixels are from -1 to 1
+    high: Tensor
+
+    def __init__(self, denoiser: Denoiser, classes: int, scaled: Scaled, ends: tuple[Tensor, Tensor]):
         super().__init__()
+        for name, end in zip(("low", "high"), ends, strict=True):
+            self.register_buffer(name, end)
         self.body, self.classes, self.scaled = denoiser.body, classes, scaled
         self.time = nn.Sequential(nn.Linear(WAVES, denoiser.width), nn.SiLU(),
                                   nn.Linear(denoiser.width, denoiser.width))

@@ -18,6 +18,7 @@ from lab.data.shuffled import Shuffled
 from lab.errors import UsageError
 from lab.layers import Row, rows, summary
 from lab.modules import mixes
+from lab.warned import Warned
 from lab.world import World
 
 from .learners import Adversaries
@@ -49,6 +50,8 @@ def experiment(cfg: GAN, world: World, classes: int) -> Experiment:
     if cfg.augment and about.kind != "picture":
         raise UsageError(f"agent.augment={list(cfg.augment)} changes pictures, and an example of this data is a "
                          f"{about.kind}")
+    if "saturation" in cfg.augment and about.shape[0] != 3:
+        raise UsageError(f"agent.augment=saturation changes colours, and these pictures have {about.shape[0]} channels")
     front, shape = data.front
     scaled = Scaled(copy.deepcopy(front), about.kind).to(world.compute.device)
     rivals = world.model(cfg.latent + classes, shape, role="rivals")
@@ -60,8 +63,8 @@ def experiment(cfg: GAN, world: World, classes: int) -> Experiment:
     optimizers = (world.optimizer(generator.parameters()),
                   world.optimizer(critic.parameters(), cfg.critic_rate, cfg.critic_steps))
     learner = Adversaries(generator, critic, optimizers, scaled, cfg, world.compute)
-    stream = data.stream(cfg.batch_size * cfg.critic_steps)
-    enough_examples(nn.ModuleList([generator, critic]), stream)
+    stream = data.stream(cfg.batch_size, cfg.critic_steps)
+    enough_examples(nn.ModuleList([generator, critic]), stream.size // cfg.critic_steps)
     return judged(learner, world, stream)
 
 
@@ -74,6 +77,7 @@ def judged(learner: Adversaries, world: World, stream: Shuffled) -> Experiment:
     during = measured(sample, data, data.judged, most)
     if data.about.kind == "picture":
         during["wall"] = Wall(sample, world.compute)
+    during["warned"] = Warned(learner.warning)
     found = layers(learner, data)
     return Experiment(learner, stream, during, at_the_end(sample, data, last, most),
                       summary(nn.ModuleList([generator, learner.critic]), found),

@@ -9,15 +9,18 @@ from torch import Tensor
 
 from lab.data.augment import cutout, shift
 
-DRAWS = 6                         # random numbers for a picture
+DRAWS = 7                         # random numbers for a picture
 SHIFTED, CUT = 8, 2               # a shift of up to an eighth of a side; a square of half of it
 
 
 def changed(x: Tensor, kinds: Sequence[str], u: Tensor) -> Tensor:
-    """`u` [B, 6] from 0 to 1 says how much, each of `kinds` its own."""
-    bright, contrast, down, right, top, left = u.T
+    """`u` [B, 7] from 0 to 1 says how much, each of `kinds` its own."""
+    bright, contrast, down, right, top, left, colour = u.T
     if "brightness" in kinds:
         x = x + (bright - 0.5)[:, None, None, None]
+    if "saturation" in kinds:
+        grey = x.mean(1, keepdim=True)
+        x = grey + (x - grey) * (2 * colour)[:, None, None, None]
     if "contrast" in kinds:
         mean = x.mean((1, 2, 3), keepdim=True)
         x = mean + (x - mean) * (contrast + 0.5)[:, None, None, None]

@@ -1,7 +1,8 @@
 """A generator and a critic that learn from each other. B examples, Z latent numbers."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ MEMORY, WON = 0.99, 0.99          # of a running mean of how much the critic tel
 
 
 class Adversaries(Learner):
-    """`critic_steps` of the critic, each on its part of a batch, then one of the generator."""
+    """`critic_steps` of the critic, each on an equal part of a batch, then one of the generator on as many examples."""
 
     saved = ("generator", "critic", "generator_optimizer", "critic_optimizer", "average", "rng", "right")
 
@@ -44,7 +45,7 @@ class Adversaries(Learner):
 
     def update(self, batch: Batch) -> Metrics:
         x, label = self.target(batch["x"]), batch["y"] if self.generator.classes else None
-        parts = max(min(self.cfg.critic_steps, len(x) // 2), 1)
+        parts = self.cfg.critic_steps
         labels = [None] * parts if label is None else label.tensor_split(parts)
         for real, told in zip(x.tensor_split(parts), labels, strict=True):
             found = self.play_critic(real, told, *self.draws(len(real), 2))
@@ -58,7 +59,7 @@ class Adversaries(Learner):
         return found
 
     def draws(self, n: int, sides: int) -> tuple[Tensor, Tensor]:
-        """Codes [n, Z], and numbers from 0 to 1 for changes and for a place between two examples [n, 6 sides + 1]."""
+        """Codes [n, Z], and numbers from 0 to 1 for changes and for a place between two examples [n, 7 sides + 1]."""
         z = torch.randn(n, self.generator.latent, generator=self.rng, device=self.rng.device)
         return z, torch.rand(n, sides * DRAWS + 1, generator=self.rng, device=self.rng.device)
 
@@ -104,9 +105,20 @@ class Adversaries(Learner):
         return {"loss/generator": loss.detach(), "grad/generator": norm}
 
     def logged(self, count: int) -> dict[str, float]:
-        right = float(self.right)
-        if right > WON and not self.warned:
+        if (said := self.warning()) and not self.warned:
             self.warned = True
-            LOG.warning("the critic tells %.1f %% apart (critic/won): from one that has won the generator learns "
-                        "little; model.critic_norm=spectral, agent.penalty or agent.augment holds it back", 100 * right)
-        return {"critic/won": right}
+            LOG.warning(said)
+        return {"critic/won": float(self.right)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """A warning that stands was given before."""
+        super().load_state_dict(state)
+        self.warned = bool(self.warning())
+
+    def warning(self) -> str:
+        """That the critic has won; of the wasserstein loss it is meant to. Else empty."""
+        right = float(self.right)
+        if right <= WON or self.cfg.loss == "wasserstein":
+            return ""
+        return (f"the critic tells {right:.1%} apart (critic/won): from one that has won the generator learns little; "
+                "model.critic_norm=spectral, agent.penalty or agent.augment holds it back")

@@ -11,7 +11,7 @@ LOSSES = ("non_saturating", "least_squares", "hinge", "wasserstein")
 PENALTIES = ("none", "interpolates", "real")
 NORMS = ("none", "batch")
 CRITIC_NORMS = ("none", "batch", "layer", "spectral")
-CHANGES = ("brightness", "contrast", "shift", "cutout")
+CHANGES = ("brightness", "contrast", "saturation", "shift", "cutout")
 
 
 @dataclass
@@ -75,11 +75,11 @@ class GAN:
     critic_rate: float = 1.0      # learning rate of the critic, as a multiple of optimizer.lr (Heusel et al. 2017)
     penalty: str = "none"         # of the critic's gradient: interpolates: its norm is 1 between real and made examples
     # ^ (Gulrajani et al. 2017, equation 3); real: small at real ones (R1, Mescheder et al. 2018, equation 9)
-    penalty_weight: float = 10.0  # of the first; half of it is gamma of the second
+    penalty_weight: float = 10.0  # of its mean: lambda of the first, half of gamma of the second
     clip: float = 0.0             # of the critic's weights after each step (Arjovsky et al. 2017); 0: none
     ema: float = 0.999            # decay per step of an average of the generator, which makes the samples; 0: none
     augment: list[str] = field(default_factory=list)      # changes of real and made pictures alike before the critic
-    # ^ (DiffAugment, Zhao et al. 2020): brightness, contrast, shift, cutout
+    # ^ (DiffAugment, Zhao et al. 2020): brightness, contrast, saturation, shift, cutout
 
     def __post_init__(self) -> None:
         within("agent.batch_size", self.batch_size, 0, 10**9)
@@ -133,10 +133,11 @@ class WGANGP(GAN):
 
 @dataclass
 class R1GAN(GAN):
-    """Mescheder et al. 2018."""
+    """Mescheder et al. 2018, with gamma = 10."""
 
     name: str = "r1_gan"
     penalty: str = "real"
+    penalty_weight: float = 5.0
 
 
 @dataclass

@@ -106,7 +106,7 @@ def errors(out: Tensor, y: Tensor) -> Mapping[str, Tensor]:
 def experiment(world: World, learner: Predictor, measure: Measure, report: Measure) -> Experiment:
     """Evaluated on the validation split while it trains, and on the test split at the end, there also by `report`."""
     data, stream = world.data, world.data.stream(learner.cfg.batch_size)
-    enough_examples(learner.net, stream)
+    enough_examples(learner.net, stream.size)
 
     def judge(split: str, measure: Measure, prefix: str = "") -> Judge:
         return Judge(lambda: learner.judged, data, split, measure, prefix)

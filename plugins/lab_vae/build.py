@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Iterable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from lab.data.prepare import Front, moments
 from lab.errors import UsageError
 from lab.layers import Row, rows, summary
 from lab.nn import Coder
+from lab.warned import Warned
 from lab.world import World
 
 from .judges import BookJudge, BoundJudge, Judge
@@ -56,6 +56,9 @@ def conditional_vae(cfg: ConditionalVAE, world: World) -> Experiment:
     if not about.classes:
         raise UsageError(f"conditional_vae is told the class of an example, and data={world.data.cfg.name} has none; "
                          "use +agent=vae")
+    if cfg.outlier:
+        raise UsageError(f"conditional_vae is told the class of an example, and would not learn agent.outlier="
+                         f"{cfg.outlier}, of which it is to make examples all the same; use +agent=vae")
     return experiment(made(cfg, world, Variational, coding(cfg, 2, len(about.classes))), world)
 
 
@@ -156,16 +159,18 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
     """Evaluated on the validation split while it trains, and on the test split at the end, there also in pictures."""
     data = learned(learner.cfg, world.data)
     stream, last = data.stream(learner.cfg.batch_size), "test" if "test" in data.splits else data.judged
-    enough_examples(learner.net, stream)
+    enough_examples(learner.net, stream.size)
+    evaluators = dict[str, Evaluator]()
     during, final = Judge(learner, data, data.judged), Judge(learner, data, last, f"{last}/")
     if isinstance(learner, Variational):
         during = BoundJudge(learner, data, data.judged)
         final = BoundJudge(learner, data, last, f"{last}/", learner.cfg.importance_samples)
     if isinstance(learner, Vectors):
         during, final = BookJudge(learner, data, data.judged), BookJudge(learner, data, last, f"{last}/")
+        evaluators["warned"] = Warned(learner.warning)
     closing: dict[str, Evaluator] = {last: final, "codes": Latent(final)}
     if learner.cfg.outlier:
-        closing["outlier"] = Outliers(final, world.data, learner.cfg.outlier)
+        closing["outlier"] = Outliers(learner, world.data, last, learner.cfg.outlier)
     if data.about.kind == "picture":
         closing["album"] = Album(final)
     sample = None
@@ -173,14 +178,9 @@ def experiment(learner: Reconstructor, world: World) -> Experiment:
         sample = FromCodes(learner.example, learner.net.latent, learner.net.classes)
         closing |= at_the_end(sample, data, last, world.cfg.evaluate.samples)
     found = layers(learner, data)
-    return Experiment(learner, stream, {data.judged: during}, closing, summary(learner.net, found),
+    return Experiment(learner, stream, {data.judged: during, **evaluators}, closing, summary(learner.net, found),
                       sum(row[-1] for row in found) * stream.size, sample=sample,
-                      cost=None if learner.net.classes else partial(cost, learner))
-
-
-def cost(learner: Reconstructor, x: Tensor) -> Tensor:
-    """-log p(x | code) of examples as the data has them: [B]."""
-    return learner.terms(x, None, learner.draws(len(x), learner.compute.rng("cost")))["reconstruction"]
+                      cost=None if learner.net.classes else learner.cost)
 
 
 def layers(learner: Reconstructor, data: Data) -> list[Row]:

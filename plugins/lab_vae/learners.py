@@ -17,9 +17,9 @@ from .plugin import DenoisingAutoencoder, Reconstructing
 
 
 class Draws(NamedTuple):
-    """Random numbers for examples, None where there is no use for them."""
+    """Random numbers for examples, None where there is no use for them, or where nothing is left to chance."""
 
-    pixels: Tensor | None = None  # from 0 to 1, for black and white [B, *shape]
+    pixels: Tensor | None = None  # from 0 to 1, for black and white [B, *shape]; None: white above a half
     noise: Tensor | None = None   # for a code [B, Z], or what hides a part of the example [B, *shape]
 
 
@@ -97,6 +97,15 @@ class Reconstructor(Learner):
         return {"reconstruction": self.net.likelihood.nats(said, target), "code": code.float(), "seen": seen,
                 "target": target, "said": said}
 
+    @torch.no_grad()
+    def cost(self, x: Tensor) -> Tensor:
+        """-log p(x | code) of examples as the data has them, in nats: [B].
+
+        At the mean of the code, of examples that nothing is hidden of: equal ones cost the same, whatever is beside
+        them. With agent.binarize=draw pixels are white above a half.
+        """
+        return self.terms(x, None, Draws())["reconstruction"]
+
     def corrupted(self, target: Tensor, noise: Tensor | None) -> Tensor:
         """As it is seen."""
         return target
@@ -119,8 +128,9 @@ class Denoiser(Reconstructor):
         return Draws(self.target.drawn(n, rng), draw(n, *self.target.shape, generator=rng, device=rng.device))
 
     def corrupted(self, target: Tensor, noise: Tensor | None) -> Tensor:
-        assert noise is not None
         level = self.cfg.level
+        if noise is None:
+            return target
         if self.cfg.noise == "gaussian":
             return target + level * noise
         if self.cfg.noise == "mask":

@@ -83,13 +83,17 @@ class Gaussian(Likelihood):
             self.log_sigma = nn.Parameter(torch.tensor(spread / 2).log())
 
     def nats(self, said: Tensor, x: Tensor) -> Tensor:
-        return gaussian(said[:, 0], above(self.log_sigma), x)
+        return gaussian(said[:, 0], self.bounded(), x)
+
+    def bounded(self) -> Tensor:
+        """The logarithm of the deviation: one that is given is as it is, one that is learned stays above `LEAST`."""
+        return above(self.log_sigma) if isinstance(self.log_sigma, nn.Parameter) else self.log_sigma
 
     def mean(self, said: Tensor) -> Tensor:
         return said[:, 0]
 
     def logged(self) -> dict[str, float]:
-        return {"likelihood/sigma": float(above(self.log_sigma.detach()).exp())}
+        return {"likelihood/sigma": float(self.bounded().detach().exp())}
 
 
 class Discretized(Likelihood):

@@ -12,7 +12,7 @@ from lab.figures import curves
 from lab.metrics import torchmetrics
 from lab.reports import lines
 
-from .judges import Judge
+from .learners import Reconstructor
 
 
 def without(data: Data, name: str) -> Data:
@@ -34,23 +34,25 @@ def without(data: Data, name: str) -> Data:
 class Outliers:
     """An evaluator: of a whole split, how well -log p(x | code) tells the class that was not learned from the others.
 
-    auroc is the chance that an outlier costs more than another example.
+    auroc is the chance that an outlier costs more than another example. Where there is none, or nothing else, nothing
+    can be told apart, and there are no figures.
     """
 
-    def __init__(self, judge: Judge, whole: Data, name: str):
-        self.judge, self.place = replace(judge, data=whole), whole.about.classes.index(name)
+    def __init__(self, learner: Reconstructor, whole: Data, split: str, name: str):
+        self.learner, self.data, self.split, self.name = learner, whole, split, name
 
     def __call__(self) -> Mapping[str, Any]:
-        judge, split = self.judge, self.judge.data.splits[self.judge.split]
-        assert split.y is not None
-        with torch.no_grad():
-            costs = torch.cat([judge.learner.terms(*part)["reconstruction"] for part in judge.parts()]).cpu()   # [N]
-        out, by = (split.y == self.place).long(), torchmetrics().classification
+        y, by = self.data.splits[self.split].y, torchmetrics().classification
+        assert y is not None
+        out = (y == self.data.about.classes.index(self.name)).long()                        # [N]
+        if out.all() or not out.any():
+            return {}
+        costs = torch.cat([self.learner.cost(batch["x"]) for batch in self.data.batches(self.split)]).cpu()     # [N]
         low, high = costs.aminmax()
         scores = (costs.double() - low) / (high - low).clamp(min=1e-12)                     # torchmetrics wants 0 to 1
         false, true, _ = by.binary_roc(scores, out)
-        drawn = lines([judge.data.about.classes[self.place]], [false], [true])
+        drawn = lines([self.name], [false], [true])
         found = {"auroc": float(by.binary_auroc(scores, out)),
                  "average_precision": float(by.binary_average_precision(scores, out)),
                  "roc": curves(drawn, "false positive rate", "true positive rate")}
-        return {f"{judge.prefix}outlier/{name}": value for name, value in found.items()}
+        return {f"{self.split}/outlier/{name}": value for name, value in found.items()}

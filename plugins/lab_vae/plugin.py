@@ -79,6 +79,7 @@ class Reconstructing:
     binarize: str = "none"        # pictures: draw: each pixel is 1 with the chance that it says, anew for every batch,
     # ^ once for evaluation (Salakhutdinov & Murray 2008); threshold: 1 above a half
     outlier: str = ""             # a class that is not learned: it is to be found at the end by what it costs to say
+    # ^ at the mean of the code, without corruption; not of conditional_vae
     max_grad_norm: float = 1e12   # the gradient is scaled down to this norm
 
     def __post_init__(self) -> None:

@@ -40,9 +40,8 @@ class Variational(Reconstructor):
     def terms(self, x: Tensor, label: Tensor | None, draws: Draws) -> dict[str, Tensor]:
         """Besides, the KL divergence of each latent number, [B, Z]."""
         target, noise = self.target(x, draws.pixels), draws.noise
-        assert noise is not None
         mean, log_var = self.posterior(target, label)         # [B, Z]
-        code = mean + (0.5 * log_var).exp() * noise
+        code = mean if noise is None else mean + (0.5 * log_var).exp() * noise
         with self.compute.autocast():
             said = self.net.decode(code, label)
         said = said.float()                                   # [B, P, *shape]

@@ -1,6 +1,8 @@
 """An autoencoder whose code is a grid of vectors out of a book (van den Oord et al. 2017). B examples, P places."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -13,6 +15,7 @@ from .plugin import VQVAE
 
 LOG = logging.getLogger("lab")
 COLLAPSED = 0.02                  # share of the vectors: with fewer in use the book is as good as empty
+
 
 class Vectors(Reconstructor):
     """Steps down -log p(x | code) and the distance to the nearest vectors, which follow (equation 3 and appendix A.1).
@@ -31,13 +34,23 @@ class Vectors(Reconstructor):
         return found
 
     def logged(self, count: int) -> dict[str, float]:
-        alike = float(perplexity(self.net.book.use))
-        if alike < max(COLLAPSED * len(self.net.book.use), 1.5) and not self.warned:
+        if (said := self.warning()) and not self.warned:
             self.warned = True
-            LOG.warning("the codebook has collapsed: of %s vectors as many are in use as if there were %.1f "
-                        "(codebook/perplexity); a larger agent.revive or a smaller agent.decay spreads them",
-                        f"{len(self.net.book.use):,}", alike)
-        return {**super().logged(count), "codebook/perplexity": alike}
+            LOG.warning(said)
+        return {**super().logged(count), "codebook/perplexity": float(perplexity(self.net.book.use))}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """A warning that stands was given before."""
+        super().load_state_dict(state)
+        self.warned = bool(self.warning())
+
+    def warning(self) -> str:
+        """That the book has collapsed, where it has; else empty."""
+        size, alike = len(self.net.book.use), float(perplexity(self.net.book.use))
+        if not alike < max(COLLAPSED * size, 1.5):            # before the first update it is no number
+            return ""
+        return (f"the codebook has collapsed: of {size:,} vectors as many are in use as if there were {alike:.1f} "
+                "(codebook/perplexity); a larger agent.revive or a smaller agent.decay spreads them")
 
     def loss(self, x: Tensor, label: Tensor | None, draws: Draws, weight: Tensor) -> tuple[Tensor, Metrics]:
         """Besides, the code as it was before [B, P, width], and what was chosen for it [B, P]."""
