@@ -17,6 +17,7 @@ from ..contract import Batch, Stream
 from ..errors import UsageError
 from ..host import host
 from ..runner import Runner
+from ..state import frozen_rng
 from .envs import TINY, register
 
 Log = list[tuple[int, dict[str, float]]]
@@ -112,10 +113,11 @@ def runner(made: Assembled, folder: Path, evaluate: int = NEVER) -> tuple[Runner
 def per_update(made: Assembled) -> int:
     """Counts per update, found by trying on a twin, once for each config; warm-up aside."""
     if (known := repr(made.cfg)) not in STRIDES:
-        stream = assemble(made.cfg).experiment.stream
-        next_batch(stream)
-        first = stream.count
-        next_batch(stream)
+        with frozen_rng():
+            stream = assemble(made.cfg).experiment.stream
+            next_batch(stream)
+            first = stream.count
+            next_batch(stream)
         STRIDES[known] = max(stream.count - first, 1)
     return STRIDES[known]
 
