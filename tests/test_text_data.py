@@ -20,7 +20,7 @@ from lab.data.token_file import Tokens, stored
 from lab.data.tokenizer import MADE, Tokenizer, pieces, trained
 from lab.errors import ResumeError, UsageError
 from lab.host import host
-from lab_text.plugin import CMUdict, Symbols
+from lab_text.plugin import Aligned, CMUdict, Labelled, Symbols
 
 WORDS = "the cat sat on the mat and the dog sat on the cat\nso the mat was full of the cat and the dog\n"
 COMPUTE = Compute(ComputeConfig(device="cpu", precision="fp32"))
@@ -287,3 +287,9 @@ def test_batches_of_another_size_wait_for_the_next_epoch():
 
 def test_whether_tokens_keep_all_of_a_text_is_known():
     assert long()[0].splits["train"].bytes > 0 and long(tokenizer="words", block=2)[0].splits["train"].bytes == 0
+
+
+def test_separators_have_names_as_those_of_tables_have():
+    assert Aligned(path="a.csv", separator="tab").separator == Labelled(path="a.csv", separator="\\t").separator == "\t"
+    with pytest.raises(UsageError, match=r"data\.separator is ''; expected one character, or tab, semicolon or space"):
+        Labelled(path="a.csv", separator="")

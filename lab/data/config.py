@@ -128,3 +128,14 @@ class Pairs(ShortTexts):
         if self.joint and self.tokenizer_y:
             raise UsageError("data.joint=true gives both sides the same tokens, and data.tokenizer_y="
                              f"{self.tokenizer_y} asks for others; leave one of them out")
+
+
+SEPARATORS = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ",", "space": " "}
+
+
+def separator(given: str) -> str:
+    """Raises UsageError for what cannot stand between fields."""
+    found = SEPARATORS.get(given, given)
+    if len(found) != 1 or found in '"\r\n':
+        raise UsageError(f"data.separator is {given!r}; expected one character, or tab, semicolon or space")
+    return found

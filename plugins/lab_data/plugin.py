@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import Dataset, hookimpl
-from lab.data.config import DataConfig, Located
+from lab.data.config import DataConfig, Located, separator
 from lab.errors import UsageError, one_of, within
 
 BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 TASKS = ("auto", "classes", "numbers")
-SEPARATORS = {"tab": "\t", "\\t": "\t", "semicolon": ";", "comma": ",", "space": " "}
 
 
 @dataclass
@@ -75,14 +74,6 @@ class Sequences(Located):
         self.separator = separator(self.separator)
         if self.id == self.target:
             raise UsageError(f"data.id and data.target are both {self.id}; expected two columns")
-
-
-def separator(given: str) -> str:
-    """Raises UsageError for what cannot stand between fields."""
-    found = SEPARATORS.get(given, given)
-    if len(found) != 1 or found in '"\r\n':
-        raise UsageError(f"data.separator is {given!r}; expected one character, or tab, semicolon or space")
-    return found
 
 
 @dataclass

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import Dataset, hookimpl
-from lab.data.config import LongText, Pairs, ShortTexts
+from lab.data.config import LongText, Pairs, ShortTexts, separator
 from lab.errors import UsageError, within
 
 
@@ -44,6 +44,7 @@ class Labelled(ShortTexts):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.separator = separator(self.separator)
         if not self.path:
             raise UsageError("data.path is missing: name the csv file that holds the texts")
 
@@ -75,6 +76,7 @@ class Aligned(Pairs):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.separator = separator(self.separator)
         if not self.path:
             raise UsageError("data.path is missing: name the file of the texts that are read, and data.path_y that of "
                              "those that are said")
