@@ -53,8 +53,8 @@ def assemble(cfg: LabConfig, initial: int | None = None,
         host().load("sink", sink.name)
     compute.settle(count_parameters(experiment.learner), experiment.operations)
     keep_memory()
-    unused(cfg, world)
     data: Data | None = vars(world).get("data")
+    unused(cfg, world, data)
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:
         evaluators, policy = {"return": world.returns(policy), **evaluators}, world.seen(policy)
@@ -70,8 +70,16 @@ def assemble(cfg: LabConfig, initial: int | None = None,
     return Assembled(cfg, compute, experiment, world.normalizer, data)
 
 
-def unused(cfg: LabConfig, world: World) -> None:
-    """Raises UsageError for what was asked of environments that the agent does not use."""
+def unused(cfg: LabConfig, world: World, data: Data | None) -> None:
+    """Raises UsageError for an environment or a dataset that the agent does not use, or what was asked of them."""
+    source = getattr(host().entry("agent", cfg.agent.name), "learns_from", "env")
+    env = getattr(cfg.env, "id", None) or getattr(cfg.env, "name", "")
+    if cfg.env is not None and source == "data" and not world.entered:
+        raise UsageError(f"env={env}: {cfg.agent.name} learns from data={cfg.data.name} and plays no "
+                         "episodes; leave env out, or use an agent that does, such as +agent=dqn")
+    if cfg.data is not None and source == "env" and data is None:
+        raise UsageError(f"data={cfg.data.name}: {cfg.agent.name} learns from env={env} and reads no data; "
+                         "leave data out, or use an agent that does, such as +agent=classifier")
     asked = [f"vector.mode={cfg.vector.mode}"] if cfg.vector.mode != "sync" else []
     asked += [f"normalize.{name}=true" for name in ("obs", "reward") if getattr(cfg.normalize, name)]
     if asked and not world.stepped:

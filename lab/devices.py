@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from .errors import UsageError
 
+X86 = ("x86_64", "amd64")
 KEPT = {-3: 2**28, -1: 2**30}     # M_MMAP_THRESHOLD, a tensor's bytes; M_TRIM_THRESHOLD, bytes free at the end
 
 
@@ -42,9 +44,11 @@ def gpu(device: torch.device) -> dict[str, Any]:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 itself."""
+    """Whether the hardware multiplies bfloat16 itself: some that torch can compute it with take four times as long."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
+    if platform.machine().lower() in X86:             # of which the library behind torch takes all that have AVX-512
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

@@ -6,9 +6,10 @@ from functools import cache
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from .config import GROUPS, LabConfig, world_name
-from .errors import UsageError, nearest
+from .errors import LabError, UsageError, nearest
 from .host import host
 
 
@@ -32,12 +33,27 @@ def tuned(key: str, *, _root_: DictConfig) -> Any:
     if group == "budget" and any(given(_root_.budget, other) for other in _root_.budget if other != name):
         return None                       # whoever names another bound means that one
     table = getattr(entries.get(("agent", OmegaConf.select(_root_, "agent.name"))), "tuned", {})
+    kind = entries[group, _root_[group].name].config if group in GROUPS else LabConfig
     for row in rows(table, *(OmegaConf.select(_root_, place) for place in ("env.id", "env.name", "data.name"))):
-        if key in row:
+        if key in row and (group != "model" or takes(kind, row)):
             return row[key]
-    if group in GROUPS:
-        return OmegaConf.select(defaults(entries[group, _root_[group].name].config), name)
-    return OmegaConf.select(defaults(LabConfig), key)
+    return OmegaConf.select(defaults(kind), name if group in GROUPS else key)
+
+
+def takes(kind: type, row: Mapping[str, Any]) -> bool:
+    """Whether a model's config is fine with a row's values of those fields that it has: else they are of others."""
+    node, names = OmegaConf.structured(kind), {each.name for each in fields(kind)}
+    try:
+        for key, value in row.items():
+            group, _, name = key.partition(".")
+            if group == "model" and name.partition(".")[0] in names:
+                OmegaConf.update(node, name, value)
+        OmegaConf.to_object(node)
+    except MissingMandatoryValue:                     # is for the user to give
+        return True
+    except (OmegaConfBaseException, LabError, ValueError, TypeError, AssertionError):
+        return False
+    return True
 
 
 @cache

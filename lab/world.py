@@ -41,7 +41,8 @@ COUNTED = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box
 
 class World:
     def __init__(self, cfg: LabConfig, compute: Compute, run: Path | None = None):
-        self.cfg, self.compute, self.run, self.stepped = cfg, compute, run, False     # the folder of what goes on
+        self.cfg, self.compute, self.run = cfg, compute, run      # the folder of what goes on
+        self.entered = self.stepped = False               # whether an environment was made, and copies to train on
         self.normalizer: Normalizer | None = None         # of the environments that train
 
     def make_env(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
@@ -51,6 +52,7 @@ class World:
         """
         if self.cfg.env is None:
             raise UsageError(f"{self.cfg.agent.name} learns from an environment: add env=NAME, such as env=CartPole")
+        self.entered = True
         with making(f"env={self.cfg.env.name}"):
             return standard(host().load("env", self.cfg.env.name)(self.cfg.env, render_mode))
 
@@ -96,7 +98,7 @@ class World:
 
     def make_vector(self, n: int) -> VectorEnv[Any, Any, Any]:
         """`n` copies in one object. Raises UsageError where the environment offers no such thing."""
-        cfg = self.cfg.env
+        cfg, self.entered = self.cfg.env, True
         if not getattr(host().entry("env", cfg.name), "build_vector", ""):
             raise UsageError(f"env {cfg.name} has no vector environment of its own, which vector.mode=native asks for; "
                              "use vector.mode=sync or async")
@@ -139,22 +141,23 @@ class World:
         """The names of those that have this role."""
         return [entry.name for entry in host().entries.values() if getattr(entry, "role", None) == role]
 
-    def model(self, *arguments: Any, role: str = "net") -> Any:
-        """The chosen network, made for its role, and of the class that this role has.
+    def model(self, *arguments: Any, role: str | tuple[str, ...] = "net") -> Any:
+        """The chosen network, made for its role, which may be one of several, and of the class that this role has.
 
         Raises UsageError where none was chosen, it has another role, or its build returned something else.
         """
-        cfg, fit = self.cfg.model, self.models(role)
+        cfg, roles = self.cfg.model, (role,) if isinstance(role, str) else role
+        fit = {name: role for role in roles for name in self.models(role)}
         if cfg is None or cfg.name not in fit:
-            came = getattr(cfg, "name", "none")
-            raise UsageError(f"{self.cfg.agent.name} needs a model of role {role!r}, came {came}; add model=NAME, "
+            came, said = getattr(cfg, "name", "none"), " or ".join(map(repr, roles))
+            raise UsageError(f"{self.cfg.agent.name} needs a model of role {said}, came {came}; add model=NAME, "
                              f"one of: {', '.join(sorted(fit))}")
-        net, kind = host().load("model", cfg.name)(cfg, *arguments), ROLES.get(role, nn.Module)
+        net, kind = host().load("model", cfg.name)(cfg, *arguments), ROLES.get(fit[cfg.name], nn.Module)
         if not isinstance(net, kind):
             raise UsageError(f"the build of model={cfg.name} returned {type(net).__name__}, no {kind.__module__}."
-                             f"{kind.__name__}, which role {role!r} has")
-        tokenizers = self.data.tokenizers if self.cfg.data is not None else ()
-        return begun(net.to(self.compute.device), cfg, self.run is not None, tokenizers)
+                             f"{kind.__name__}, which role {fit[cfg.name]!r} has")
+        data: Data | None = vars(self).get("data")        # where the agent has asked for it
+        return begun(net.to(self.compute.device), cfg, self.run is not None, data.tokenizers if data else ())
 
     def net(self, space: Space[Any], outputs: int | None = None) -> nn.Module:
         """The chosen network for observations of `space`: [B, ...] -> [B, outputs], or the features before its last

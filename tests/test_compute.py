@@ -283,6 +283,18 @@ def test_auto_is_fp32_where_bfloat16_is_slow(cpu, monkeypatch):
         on(precision="bf16")
 
 
+@pytest.mark.parametrize(("machine", "instructions", "tiles", "expected"), [
+    ("x86_64", False, False, False), ("x86_64", True, False, True), ("AMD64", False, True, True),
+    ("aarch64", False, False, True)])
+def test_x86_needs_instructions_for_bfloat16_whatever_the_library_can_compute(machine, instructions, tiles, expected,
+                                                                              monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    assert devices.has_bf16(torch.device("cpu")) is expected
+
+
 def test_autocast(monkeypatch):
     monkeypatch.setattr(compute, "has_bf16", lambda device: True)
     for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32), ("auto", torch.float32)):

@@ -45,7 +45,8 @@ def trained(path: Path, seed: int | None, changes: list[str]) -> tuple[LabConfig
         made.experiment.learner.load_state_dict(state["learner"])
         if made.normalizer:
             made.normalizer.load_state_dict(saved_statistics(state["stream"]))
-    made.compute.seed = SEED if seed is None else seed
+    if made.experiment.policy is not None:            # data is evaluated as it was while the run trained
+        made.compute.seed = SEED if seed is None else seed
     return cfg, made, Exhibition(cfg, made.compute), count_of(at.resolve())
 
 

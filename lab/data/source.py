@@ -36,7 +36,8 @@ def fits(cfg: LabConfig, kind: str) -> None:
     takes = getattr(host().entry("agent", cfg.agent.name), "kinds", ())
     if kind in takes:
         return
-    fit = sorted(entry.name for entry in host().entries.values() if kind in getattr(entry, "kinds", ()))
+    fit = sorted(entry.name for entry in host().entries.values()
+                 if getattr(entry, "learns_from", "") == "data" and kind in getattr(entry, "kinds", ()))
     said = " or ".join(WORDS.get(each, each) for each in takes)
     raise UsageError(f"{cfg.agent.name} learns from {said}, and data={cfg.data.name} is {WORDS.get(kind, kind)}; "
                      f"agents that learn from it: {', '.join(fit) or 'none'}")

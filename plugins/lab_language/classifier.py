@@ -68,9 +68,9 @@ def text_classifier(cfg: TextClassifier, world: World) -> Experiment:
     if len(about.classes) < 2:
         came = f"only the class {about.classes[0]!r}" if about.classes else "no classes"
         raise UsageError(f"text_classifier tells classes apart, and data={data.cfg.name} has {came}")
-    role = next((role for role in ROLES if getattr(world.cfg.model, "name", None) in world.models(role)), ROLES[1])
-    cfg.pool = {"causal": "last", "bidirectional": "mean"}[role] if cfg.pool == "auto" else cfg.pool
-    reader: Reader = world.model(about.vocabulary[0], about.shape[0], role=role)
+    reader: Reader = world.model(about.vocabulary[0], about.shape[0], role=ROLES)
+    if cfg.pool == "auto":
+        cfg.pool = "last" if world.cfg.model.name in world.models("causal") else "mean"
     if cfg.freeze:
         reader.requires_grad_(False)
     net = Classed(reader, cfg.pool, cfg.dropout, len(about.classes)).to(world.compute.device)
