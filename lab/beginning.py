@@ -51,8 +51,8 @@ def inherited(overrides: Sequence[str]) -> list[str]:
     if not path or path == "null":
         return list(overrides)
     folder, more = Path(path).expanduser(), dict[str, Any]()
-    if "model" not in given:
-        settings = settings_of(folder, path)
+    settings = settings_of(folder, path)
+    if argv.take(list(overrides), "model")[0] in (None, settings["name"]):
         own = {f"model.{key}": value for key, value in settings.items() if key not in OWN}
         more = {"model": settings["name"], **own}
     for key, file in zip(("tokenizer", "tokenizer_y"), TOKENIZER_FILES, strict=True):
@@ -94,7 +94,7 @@ def begun(net: nn.Module, cfg: Any, goes_on: bool, tokenizers: Sequence["Tokeniz
     if getattr(cfg, "init", "") and not goes_on:
         if tokenizers and (path / TOKENIZER_FILES[0]).exists():
             same_tokens(path, tokenizers)
-        begin(net, path)
+        begin(net, path, cfg.name)
     if rank:
         low_rank(net, rank)
     return net
@@ -110,16 +110,16 @@ def same_tokens(path: Path, tokenizers: Sequence["Tokenizer"]) -> None:
                          "taken from there")
 
 
-def begin(net: nn.Module, path: Path) -> None:
-    """Give `net` the weights of the network of a run, but for a last layer of its own. Raises UsageError where they do
-    not fit.
+def begin(net: nn.Module, path: Path, model: str) -> None:
+    """Give `net`, a `model`, the weights of the network of a run, but for a last layer of its own. Raises UsageError
+    where they do not fit.
     """
     source, own = weights(path), {name: value for name, value in net.state_dict().items() if not is_new(name)}
     for name, value in own.items():
         found = source.get(name)
         if found is None:
-            raise UsageError(f"model.init={path}: its network has no {name!r}, which this one has; leave out model.*, "
-                             "and it is taken from that run")
+            raise UsageError(f"model.init={path}: its network has no {name!r}, which model={model} has here; begin "
+                             "with a run of such a model, and leave out the other model.*: they are taken from there")
         rows = len(value) if found.ndim and found.shape[1:] == value.shape[1:] and len(found) > len(value) else None
         if found[:rows].shape != value.shape:         # an agent may have had tokens of its own, behind the others
             raise UsageError(f"model.init={path}: its {name!r} is {list(found.shape)}, here it would be "
@@ -176,7 +176,10 @@ class LowRank(nn.Module):
 
 
 def low_rank(net: nn.Module, rank: int) -> None:
-    """Learn such changes of all linear layers but the last one, and that itself unless it is tied to the embedding."""
+    """Learn such changes of all linear layers but the last one, and that itself unless it is tied to the embedding.
+
+    Raises UsageError for a rank with which nothing is saved.
+    """
     for name, part in list(net.named_modules()):
         if not is_new(name):
             for p in part.parameters(recurse=False):
@@ -184,4 +187,7 @@ def low_rank(net: nn.Module, rank: int) -> None:
     for name, part in list(net.named_modules()):
         for key, layer in part.named_children():
             if isinstance(layer, nn.Linear) and not is_new(f"{name}.{key}"):
+                if rank >= (smaller := min(layer.weight.shape)):
+                    raise UsageError(f"model.lora={rank}: a matrix of {list(layer.weight.shape)} has no changes of a "
+                                     f"rank above {smaller}; use one that is much smaller, such as 8")
                 setattr(part, key, LowRank(layer, rank).to(layer.weight.device))

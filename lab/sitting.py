@@ -20,7 +20,6 @@ from .errors import DiskError, Diverged, LabError, UsageError
 from .host import host
 from .log_file import log_file
 from .media import Text
-from .modules import count_parameters
 from .progress import Progress
 from .run_folder import RunFolder
 from .runner import Runner
@@ -169,7 +168,7 @@ class Sitting:
 
     def introduce(self) -> None:
         cfg, about = self.cfg, self.made.compute.describe()
-        size = count_parameters(self.made.experiment.learner)
+        size = self.made.experiment.learner.num_parameters()
         gpu = f" ({about['gpu']}, {about['memory_GB']} GB, capability {about['capability']})" if "gpu" in about else ""
         LOG.info("%s on %s, seed %d, from %s: %s", cfg.agent.name, world_name(cfg), cfg.seed, self.at(), self.path)
         LOG.info("%s%s, %s, %d thread%s, %s; %s parameters", about["device"], gpu, about["precision"], about["threads"],

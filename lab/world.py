@@ -41,7 +41,7 @@ COUNTED = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box
 
 class World:
     def __init__(self, cfg: LabConfig, compute: Compute, run: Path | None = None):
-        self.cfg, self.compute, self.run = cfg, compute, run      # the folder of what goes on
+        self.cfg, self.compute, self.run = cfg, compute, run                # the folder of what goes on
         self.entered = self.stepped = False               # whether an environment was made, and copies to train on
         self.normalizer: Normalizer | None = None         # of the environments that train
 
@@ -69,13 +69,11 @@ class World:
 
     def copies(self, n: int, name: str) -> Envs:
         if self.cfg.vector.mode == "native":
-            env = self.make_env()
-            env.close()
+            (env := self.make_env()).close()
             return NativeEnvs(self.make_vector, n, self.compute, about(env), name)
         self.tried()
         if self.cfg.vector.mode == "async":
-            env = self.make_env()
-            env.close()
+            (env := self.make_env()).close()
             make = FromConfig(self.cfg.env, gym.registry.get(str(getattr(self.cfg.env, "id", ""))))
             return AsyncEnvs(make, n, self.compute, about(env), self.tier, self.cfg.vector.workers)
         return Envs(self.make_env, n, self.compute, name, self.tier)
@@ -148,16 +146,15 @@ class World:
         """
         cfg, roles = self.cfg.model, (role,) if isinstance(role, str) else role
         fit = {name: role for role in roles for name in self.models(role)}
-        if cfg is None or cfg.name not in fit:
-            came, said = getattr(cfg, "name", "none"), " or ".join(map(repr, roles))
-            raise UsageError(f"{self.cfg.agent.name} needs a model of role {said}, came {came}; add model=NAME, "
-                             f"one of: {', '.join(sorted(fit))}")
-        net, kind = host().load("model", cfg.name)(cfg, *arguments), ROLES.get(fit[cfg.name], nn.Module)
+        if (name := getattr(cfg, "name", "none")) not in fit:
+            raise UsageError(f"{self.cfg.agent.name} needs a model of role {' or '.join(map(repr, roles))}, came {name}"
+                             f"; add model=NAME, one of: {', '.join(sorted(fit))}")
+        net, kind = host().load("model", name)(cfg, *arguments), ROLES.get(fit[name], nn.Module)
         if not isinstance(net, kind):
-            raise UsageError(f"the build of model={cfg.name} returned {type(net).__name__}, no {kind.__module__}."
-                             f"{kind.__name__}, which role {fit[cfg.name]!r} has")
-        data: Data | None = vars(self).get("data")        # where the agent has asked for it
-        return begun(net.to(self.compute.device), cfg, self.run is not None, data.tokenizers if data else ())
+            raise UsageError(f"the build of model={name} returned {type(net).__name__}, no {kind.__module__}."
+                             f"{kind.__name__}, which role {fit[name]!r} has")
+        tokenizers = getattr(vars(self).get("data"), "tokenizers", ())       # where the agent has asked for data
+        return begun(net.to(self.compute.device), cfg, self.run is not None, tokenizers)
 
     def net(self, space: Space[Any], outputs: int | None = None) -> nn.Module:
         """The chosen network for observations of `space`: [B, ...] -> [B, outputs], or the features before its last

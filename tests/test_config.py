@@ -93,6 +93,12 @@ def test_tuned_values(args, values, tuned):
     assert tuned_values(*args) == values
 
 
+@pytest.mark.parametrize("model, norm", [("cnn", "batch"), ("vit", "rms")])
+def test_values_for_a_model_that_takes_only_some_of_them_are_those_of_others(model, norm):
+    assert host().entry("agent", "classifier").tuned["default"]["model.norm"] == "batch"
+    assert words("+agent=classifier", f"model={model}").model.norm == norm
+
+
 @pytest.mark.parametrize("bound", ["updates=10", "epochs=10", "minutes=0.5"])
 def test_another_bound_drops_the_tuned_steps_but_not_given_ones(bound, tuned):
     assert words(*DQN, f"budget.{bound}").budget.steps is None

@@ -129,9 +129,14 @@ def test_lines_are_translated(lab, tmp_path):
     file.write_text("1 2\n\n3 1 2 4 5\n")
     code, out, err = lab("translate", run, file)
     assert code == 0 and len(out.split("\n")) == 4 and out.split("\n")[1] == ""
-    assert "1 of 2 texts are longer than the 4 tokens that this run reads: their ends are left out" in err
+    assert "texts: 1 of 2 are longer than the 4 tokens that this run reads: their ends are left out" in err
     code, beamed, _ = lab("translate", run, file, "--beam", 3, "--out", tmp_path / "out.txt")
     assert code == 0 and "out.txt: 3 lines by seq2seq" in beamed
+    file.write_text("1 one\n")
+    code, _, err = lab("translate", run, file)
+    assert code == 0 and "texts: 1 of 2 tokens are not in the vocabulary" in err
+    code, _, err = lab("translate", run, file, "--beam", 0)
+    assert code == 2 and "--beam is 0" in err
     code, _, err = lab("translate", run, tmp_path / "no.txt")
     assert code == 2 and "there is no such file" in err
 
@@ -200,6 +205,34 @@ def test_a_network_that_does_not_fit_is_refused(lab, story, tmp_path, args, said
     assert code == 2 and re.search(said, err), err
 
 
+def test_a_model_that_is_named_is_still_that_of_the_run(story, lab, tmp_path):
+    first = tmp_path / "first"
+    assert lab("+agent=lm", "data=text", f"data.path={story}", "data.block=8", *TINY, *QUIET, "budget.updates=2",
+               f"hydra.run.dir={first}")[0] == 0
+    told = inherited([f"model.init={first}", "model=gpt", "model.layers=3"])
+    assert "model.width=16" in told and "model.layers=1" not in told and told.count("model=gpt") == 1
+    assert not any(each.startswith("model.width") for each in inherited([f"model.init={first}", "model=lstm_lm"]))
+
+
+def test_masks_of_an_evaluation_are_those_of_the_run(lab, story, tmp_path):
+    run = tmp_path / "run"
+    assert lab("+agent=mlm", "data=text", f"data.path={story}", "data.block=8", *TINY, *QUIET, "budget.updates=2",
+               "seed=3", f"hydra.run.dir={run}")[0] == 0
+    code, out, _ = lab("eval", run)
+    assert code == 0 and f"{final(run)['eval/loss']:.4f}" in out and final(run)["eval/loss"] > 0.1
+
+
+@pytest.mark.parametrize("args, said", [
+    (("data.path=x.txt",), "Without data.path_y, a second file of as many lines, x.txt is read as a csv file"),
+    (("data.path=a.csv", "data.x=q"), "data.x=q: a.csv has no such column"),
+    (("data.path=a.csv", "data.path_y=a.csv"), "data.path and data.path_y are the same file, ")])
+def test_pairs_that_are_not_two_files(lab, tmp_path, args, said):
+    (tmp_path / "x.txt").write_text("a b, c\nd e\n")
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    code, _, err = lab("+agent=seq2seq", "data=pairs", *args)
+    assert code == 2 and said in err.replace(f"{tmp_path}/", ""), err
+
+
 def test_what_is_no_run_cannot_be_begun_with(lab, tmp_path):
     code, _, err = lab("+agent=text_classifier", "model.init=nowhere")
     assert code == 2 and "model.init=nowhere: nowhere is not a run folder" in err
@@ -265,7 +298,14 @@ def test_a_run_of_two_vocabularies_hands_on_both(lab, tmp_path):
     (("+agent=lm", "agent.prompt=" + "x" * 200), "agent.prompt has 200 tokens, and data.block=128 is all"),
     (("+agent=lm", "data.tokenizer=unigram", "data.vocabulary=5"), "data.vocabulary=5 cannot be learned"),
     (("+agent=word2vec", "budget.epochs=null", "budget.minutes=1"), "give agent.decay"),
-    (("+agent=seq2seq", "data.tokenizer_y=words"), "data.joint=true gives both sides the same tokens")])
+    (("+agent=seq2seq", "data.tokenizer_y=words"), "data.joint=true gives both sides the same tokens"),
+    (("+agent=lm", "env=CartPole"), "env=CartPole-v1: lm learns from data=python_docs and plays no episodes"),
+    (("+agent=dqn", "env=CartPole", "data=digits"), "data=digits: dqn learns from env=CartPole-v1 and reads no data"),
+    (("+agent=dqn", "data=python_docs"), "data=python_docs: dqn learns from env="),
+    (("+agent=classifier", "data=python_docs"), "agents that learn from it: lm, mlm, span_corruption, word2vec\n"),
+    (("+agent=text_classifier", "model=vit"), "of role 'causal' or 'bidirectional', came vit; add model=NAME"),
+    (("+agent=text_classifier", "model.lora=200"), "a matrix of [384, 128] has no changes of a rank above 128"),
+    (("+agent=text_classifier", "model.lora=2", "agent.freeze=true"), "leave one of them out")])
 def test_what_can_be_refused_at_the_start_is(lab, tmp_path, args, said):
     code, _, err = lab(*args)
     assert code == 2 and said in err, err

@@ -18,10 +18,10 @@ def main(argv: list[str]) -> int:
     args = Parser("translate", "Say what belongs to each line of a file.")
     args.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
     args.add_argument("file", metavar="FILE", help="a text file; -: what is typed or piped in")
-    args.add_argument("--beam", type=int, default=0, metavar="K", help="of the beam (default: agent.beam)")
+    args.add_argument("--beam", type=int, default=None, metavar="K", help="of the beam (default: agent.beam)")
     args.add_argument("--out", type=Path, default=None, help="NAME.txt (default: printed)")
     given = args.parse_args(argv)
-    within("--beam", given.beam, 0, 1_000)
+    within("--beam", given.beam, 1, 1_000)
     if given.out is not None:
         checked(given.out, (".txt",))
     text = sys.stdin.read() if given.file == "-" else read(given.file)
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     given_lines = lines(text)
     found = list[str]()
     with torch.no_grad(), evaluating(made.experiment.learner):
-        said = made.experiment.translate([line for line in given_lines if line], given.beam)
+        said = made.experiment.translate([line for line in given_lines if line], given.beam or 0)
         for line in given_lines:
             found.append(next(said) if line else "")
             if given.out is None:

@@ -84,9 +84,7 @@ def texts(about: About, cfg: Any, paths: Sequence[str], tokenizer: Any) -> Itera
         for begin in range(0, len(given), TOGETHER):
             end = min(begin + TOGETHER, len(given))
             side = Side.of(given[begin:end], tokenizer, about.shape[0])
-            if side.cut:
-                LOG.warning("%s: %d texts are longer than %d tokens: their ends are left out", path, side.cut,
-                            about.shape[0])
+            side.warn(path, about.shape[0])
             yield [f"{path}:{line}" for line in places[begin:end]], {"x": side.tokens, "length": side.length}
 
 

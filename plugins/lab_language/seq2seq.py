@@ -1,6 +1,5 @@
 """A text that belongs to another one. B pairs, S tokens that are read, T that are said, W that can be."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +20,6 @@ from .plugin import Seq2Seq
 from .quality import quality, table
 from .tokens import NONE, Speaker, experiment
 
-LOG = logging.getLogger("lab")
 TOGETHER = 100                    # texts that are said at a time
 
 
@@ -56,13 +54,11 @@ class Sayer:
         self.learner, self.data, self.cfg = learner, data, learner.cfg
 
     def __call__(self, texts: Sequence[str], width: int = 0) -> Iterator[str]:
-        """As it comes; `width` is that of the beam, 0: that of the run."""
+        """As it comes, with warnings of what is not read; `width` is that of the beam, 0: that of the run."""
         if not texts:
             return
         side = Side.of(texts, self.data.tokenizers[0], self.data.about.shape[0])
-        if side.cut:
-            LOG.warning("%s of %s texts are longer than the %s tokens that this run reads: their ends are left out",
-                        f"{side.cut:,}", f"{len(texts):,}", f"{self.data.about.shape[0]:,}")
+        side.warn("texts", self.data.about.shape[0])
         for i in range(0, len(texts), TOGETHER):
             batch = {"x": side.tokens[i:i + TOGETHER], "length": side.length[i:i + TOGETHER]}
             yield from map(self.data.tokenizers[-1].decode, self.of(batch, width))

@@ -78,12 +78,13 @@ class Writer:
         net, tokenizer = self.net(), self.tokenizer
         if not prompt.isprintable() and any(0xD800 <= ord(letter) < 0xE000 for letter in prompt):
             raise UsageError("the prompt is not UTF-8")
-        ids = tokenizer.encode([prompt])[0].tolist() or [0]
+        said = tokenizer.encode([prompt])[0].tolist()
+        ids = said or [0]                             # of a prompt that is no token, such as a blank between words
         if len(ids) > net.longest:
             raise UsageError(f"the prompt has {len(ids):,} tokens, and this run reads {net.longest:,} at most; shorten "
                              "it, or train with a larger data.block")
-        if missing := ids.count(tokenizer.unknown):
-            LOG.warning("%d of the %d tokens of the prompt are not in the vocabulary", missing, len(ids))
+        if missing := said.count(tokenizer.unknown):
+            LOG.warning("%d of the %d tokens of the prompt are not in the vocabulary", missing, len(said))
         never = [] if tokenizer.unknown is None else [tokenizer.unknown]
         choose = chooser(rng, temperature, top_k, top_p, never)
         stream = DecodeStream(ids=ids, skip_special_tokens=False)

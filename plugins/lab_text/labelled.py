@@ -69,7 +69,7 @@ def paragraphs(name: str) -> frozenset[str]:
 def sources(name: str) -> list[Path]:
     """The file of a module, or all in the folder of a package."""
     spec = importlib.util.find_spec(name)
-    if spec is None or not spec.origin or not Path(spec.origin).is_file():
+    if spec is None or not spec.origin or not Path(spec.origin).is_file() or not spec.origin.endswith(".py"):
         return []
     return sorted(Path(spec.origin).parent.glob("*.py")) if spec.submodule_search_locations else [Path(spec.origin)]
 

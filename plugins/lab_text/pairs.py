@@ -29,13 +29,16 @@ def build(cfg: Aligned) -> Texts:
 def aligned(cfg: Aligned, x: str, y: str, key: str) -> Text:
     """Raises UsageError, with the line, for files that do not belong together."""
     if not y:
-        found = csv_file.read(file(x, key), cfg.separator)
+        found = columns(cfg, x, key)
         sides = [found.fields(column, f"data.{side}") for side, column in (("x", cfg.x), ("y", cfg.y))]
         places = [[found.at(i, column) for i in range(len(found))] for column in (cfg.x, cfg.y)]
     else:
         if not x:
             raise UsageError(f"{key} is missing: {key}_y={y} needs the file of the texts that are read")
         paths = [file(x, key), file(y, f"{key}_y")]
+        if paths[0].samefile(paths[1]):
+            raise UsageError(f"{key} and {key}_y are the same file, {x}; expected two, or a csv file without {key}_y, "
+                             "whose columns data.x and data.y name")
         sides = [lines(path) for path in paths]
         if len(sides[0]) != len(sides[1]):
             longer = int(len(sides[1]) > len(sides[0]))
@@ -49,6 +52,19 @@ def aligned(cfg: Aligned, x: str, y: str, key: str) -> Text:
     if not sides[0]:
         raise UsageError(f"{key}={x}: there is no pair in it")
     return Text(*sides)
+
+
+def columns(cfg: Aligned, x: str, key: str) -> csv_file.CsvFile:
+    """Raises UsageError for what is no csv file with these columns; it may be that the other file was not named."""
+    path = file(x, key)
+    try:
+        found = csv_file.read(path, cfg.separator)
+        for column, side in ((cfg.x, "x"), (cfg.y, "y")):
+            found.position(column, f"data.{side}")
+    except UsageError as error:
+        raise UsageError(f"{error} Without {key}_y, a second file of as many lines, {path.name} is read as a csv file"
+                         ) from None
+    return found
 
 
 def lines(path: Path) -> list[str]:
