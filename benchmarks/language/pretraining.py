@@ -59,7 +59,8 @@ def trial(epochs: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         learned, test, text = files(folder, seed)
-        first, took = kept([*PRETRAIN, f"data.path={text}", f"budget.epochs={epochs}", f"seed={seed}"], folder / "first")
+        first, took = kept([*PRETRAIN, f"data.path={text}", f"budget.epochs={epochs}", f"seed={seed}"],
+                           folder / "first")
         given = [*TUNE, f"data.path={learned}", f"data.test_path={test}", f"seed={seed}"]
         found = {"pretrained": kept([*given, f"model.init={first}"], folder / "then")[1],
                  "scratch": kept([*given, *MODEL, f"data.tokenizer={first}"], folder / "alone")[1]}
