@@ -1,5 +1,6 @@
 """Learning language. Light: the command line reads this file before torch is imported."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,20 +129,23 @@ class Word2Vec:
 DEFAULT: dict[str, Any] = {
     "budget.epochs": 10, "optimizer.lr": 4e-3, "optimizer.schedule": "cosine", "optimizer.warmup": 100,
     "optimizer.weight_decay": 0.1, "optimizer.beta2": 0.95}
+ROWS = {**DEFAULT, "budget.epochs": 2, "evaluate.every": 20_000}      # of symbols: there are as many as one likes
 TINY = ("model.layers=1", "model.width=16", "agent.batch_size=8", "agent.ema=0.9")
 SMALL = (*TINY, "data.block=16", "data.valid=0.01")
 
 
 @hookimpl
 def lab_agents() -> list[Agent]:
-    def agent(config: type, kind: str, build: str, small: tuple[str, ...] = SMALL) -> Agent:
+    def agent(config: type, kind: str, build: str, small: tuple[str, ...] = SMALL,
+              tuned: Mapping[str, Any] | None = None) -> Agent:
         name = config.name        # type: ignore[attr-defined]
         return Agent(name, config, f"lab_language.{build}:{name}", learns_from="data", kinds=(kind,),
-                     tuned={"default": DEFAULT}, small=small)
+                     tuned={"default": DEFAULT, **(tuned or {})}, small=small)
 
     return [agent(LM, "text", "lm", (*SMALL, "agent.sample=4")), agent(MLM, "text", "lm"),
             agent(SpanCorruption, "text", "lm"), agent(TextClassifier, "texts", "classifier", TINY),
-            agent(Seq2Seq, "pairs", "seq2seq", (*TINY, "data.examples=500", "agent.said=4")),
+            agent(Seq2Seq, "pairs", "seq2seq", (*TINY, "data.examples=500", "agent.said=4"),
+                  {name: ROWS for name in ("copy", "reverse", "sort")}),
             Agent("word2vec", Word2Vec, "lab_language.word2vec:word2vec", learns_from="data", kinds=("text",),
                   tuned={"default": {"budget.epochs": 5, "data.tokenizer": "words", "data.lowercase": True}},
                   small=("agent.width=16", "agent.batch_size=4", "data.block=32"))]

@@ -90,10 +90,11 @@ class Symbols(Pairs):
     shortest: int = 1             # symbols in a row
     longest: int = 12
     symbols: int = 10             # different ones
-    examples: int = 24_000        # draws, of which some are the same
+    examples: int = 120_000       # draws, of which some are the same
     tokenizer: str = "blanks"
     joint: bool = True
-    test: float = 0.1
+    test: float = 0.02            # of the different rows
+    valid: float = 0.02
 
     def __post_init__(self) -> None:
         super().__post_init__()
