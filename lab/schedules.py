@@ -51,13 +51,20 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig, rate: float = 1.0, per
     drops = partial(step_down, drops=cfg.drops, factor=cfg.factor)
     shape: Callable[[int, float, float, int], float] = SHAPES.get(cfg.schedule, drops)
 
+    def warn(taken: int) -> None:
+        if taken == 0 and cfg.schedule != "constant" and cfg.warmup >= cfg.decay:
+            LOG.warning("optimizer.warmup=%s: the learning rate climbs until the end of its schedule, after %s steps of "
+                        "the optimizer; a shorter one leaves some of the run its full size", f"{cfg.warmup:,}",
+                        f"{cfg.decay:,}")
+        if taken == cfg.decay * per_update and cfg.final == 0 and cfg.schedule not in ("constant", "step"):
+            LOG.warning("the learning rate is 0 after %s optimizer steps: nothing is learned from here on; "
+                        "optimizer.decay and optimizer.final say how it falls", f"{taken // per_update:,}")
+
     def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        warn(optimizer.param_groups[0].get("steps", 0))
         for group in optimizer.param_groups:
             taken = group.get("steps", 0)
             step = taken // per_update
-            if taken == cfg.decay * per_update and cfg.final == 0 and cfg.schedule not in ("constant", "step"):
-                LOG.warning("the learning rate is 0 after %s optimizer steps: nothing is learned from here on; "
-                            "optimizer.decay and optimizer.final say how it falls", f"{step:,}")
             climb = min((step + 1) / (cfg.warmup + 1), 1)
             group["lr"] = rate * group.get("rate", 1.0) * climb * shape(step, cfg.lr, cfg.lr * cfg.final, cfg.decay)
             group["steps"] = taken + 1

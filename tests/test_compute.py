@@ -176,6 +176,15 @@ def test_a_resume_takes_another_rate_and_keeps_what_a_learner_set_itself():
     assert list(rates(later, weights[3], 3)) == pytest.approx([0.4, 0.2, 0])
 
 
+@pytest.mark.parametrize("warmup, told", [(3, 1), (2, 0)])
+def test_a_rate_that_climbs_until_its_end_is_told_once(warmup, told, caplog):
+    weights = [nn.Parameter(torch.tensor([1.0])) for _ in range(2)]
+    cfg = builtin.SGD(lr=0.1, schedule="linear", decay=3, warmup=warmup)
+    stepper = scheduled(optimizers.sgd(cfg, [{"params": [each]} for each in weights], fused=False), cfg)
+    list(rates(stepper, weights[0], 2))
+    assert caplog.text.count(f"optimizer.warmup={warmup}: the learning rate climbs until the end") == told
+
+
 @pytest.mark.parametrize("final, told", [(0.0, 1), (0.1, 0)])
 def test_a_rate_that_has_come_to_nothing_is_told_once(final, told, caplog):
     weight = nn.Parameter(torch.tensor([1.0]))
