@@ -53,8 +53,8 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig, rate: float = 1.0, per
 
     def warn(taken: int) -> None:
         if taken == 0 and cfg.schedule != "constant" and cfg.warmup >= cfg.decay:
-            LOG.warning("optimizer.warmup=%s: the learning rate climbs until the end of its schedule, after %s steps of "
-                        "the optimizer; a shorter one leaves some of the run its full size", f"{cfg.warmup:,}",
+            LOG.warning("optimizer.warmup=%s: the learning rate climbs until the end of its schedule, after %s steps "
+                        "of the optimizer; a shorter one leaves some of the run its full size", f"{cfg.warmup:,}",
                         f"{cfg.decay:,}")
         if taken == cfg.decay * per_update and cfg.final == 0 and cfg.schedule not in ("constant", "step"):
             LOG.warning("the learning rate is 0 after %s optimizer steps: nothing is learned from here on; "
