@@ -54,7 +54,8 @@ def assemble(cfg: LabConfig, initial: int | None = None,
     compute.settle(count_parameters(experiment.learner), experiment.operations)
     keep_memory()
     data: Data | None = vars(world).get("data")
-    unused(cfg, world, data)
+    if world.run is None:                             # of what goes on nobody can choose another
+        unused(cfg, world, experiment)
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:
         evaluators, policy = {"return": world.returns(policy), **evaluators}, world.seen(policy)
@@ -70,16 +71,15 @@ def assemble(cfg: LabConfig, initial: int | None = None,
     return Assembled(cfg, compute, experiment, world.normalizer, data)
 
 
-def unused(cfg: LabConfig, world: World, data: Data | None) -> None:
+def unused(cfg: LabConfig, world: World, experiment: Experiment) -> None:
     """Raises UsageError for an environment or a dataset that the agent does not use, or what was asked of them."""
     source = getattr(host().entry("agent", cfg.agent.name), "learns_from", "env")
-    env = getattr(cfg.env, "id", None) or getattr(cfg.env, "name", "")
-    if cfg.env is not None and source == "data" and not world.entered:
-        raise UsageError(f"env={env}: {cfg.agent.name} learns from data={cfg.data.name} and plays no "
-                         "episodes; leave env out, or use an agent that does, such as +agent=dqn")
-    if cfg.data is not None and source == "env" and data is None:
-        raise UsageError(f"data={cfg.data.name}: {cfg.agent.name} learns from env={env} and reads no data; "
-                         "leave data out, or use an agent that does, such as +agent=classifier")
+    if cfg.env is not None and source == "data" and not world.entered and experiment.policy is None:
+        raise UsageError(f"env={cfg.env.name}: {cfg.agent.name} learns from data and plays no episodes; leave env out, "
+                         "or use an agent that does, such as +agent=dqn")
+    if cfg.data is not None and source == "env" and "data" not in vars(world):
+        raise UsageError(f"data={cfg.data.name}: {cfg.agent.name} learns from an environment and reads no data; leave "
+                         "data out, or use an agent that does, such as +agent=classifier")
     asked = [f"vector.mode={cfg.vector.mode}"] if cfg.vector.mode != "sync" else []
     asked += [f"normalize.{name}=true" for name in ("obs", "reward") if getattr(cfg.normalize, name)]
     if asked and not world.stepped:

@@ -13,13 +13,12 @@ from .chosen import chosen
 from .data.config import TOKENIZER_FILES
 from .errors import ResumeError, UsageError
 from .host import host
+from .low_rank import is_new, low_rank, merged
 from .saved_config import read_config
 
 if TYPE_CHECKING:
     from .data.tokenizer import Tokenizer
 
-SCALE = 2                         # alpha / rank
-NEW = "head"                      # the part that is made anew
 OWN = ("name", "init", "lora", "dropout")             # settings that are not taken from the other run
 
 
@@ -50,9 +49,9 @@ def inherited(overrides: Sequence[str]) -> list[str]:
     path = (argv.take(list(overrides), "model.init")[0] or "").strip("\"'")
     if not path or path == "null":
         return list(overrides)
-    folder, more = Path(path).expanduser(), dict[str, Any]()
-    settings = settings_of(folder, path)
-    if argv.take(list(overrides), "model")[0] in (None, settings["name"]):
+    folder, more, model = Path(path).expanduser(), dict[str, Any](), argv.take(list(overrides), "model")[0]
+    if model is None or model == model_of(folder):
+        settings = settings_of(folder, path)
         own = {f"model.{key}": value for key, value in settings.items() if key not in OWN}
         more = {"model": settings["name"], **own}
     for key, file in zip(("tokenizer", "tokenizer_y"), TOKENIZER_FILES, strict=True):
@@ -61,6 +60,14 @@ def inherited(overrides: Sequence[str]) -> list[str]:
     if read_joint(folder) and "data.tokenizer_y" not in given:
         more["data.joint"] = True
     return [f"{key}={json.dumps(value)}" for key, value in more.items() if key not in given] + list(overrides)
+
+
+def model_of(folder: Path) -> str:
+    """The name of the model of a run, or of another library; "" where there is none that is known here."""
+    try:
+        return str(settings_of(folder, "")["name"])
+    except UsageError:
+        return ""
 
 
 def read_joint(folder: Path) -> bool:
@@ -138,56 +145,3 @@ def weights(path: Path) -> Mapping[str, Tensor]:
         return merged({name.removeprefix("reader."): value for name, value in found.items()})
     except (ResumeError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"model.init={path}: there is no network to begin with ({error})") from None
-
-
-def merged(found: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """What a run with model.lora has learned, as matrices."""
-    layers = [name.removesuffix(".layer.weight") for name in found if name.endswith(".layer.weight")]
-    whole = {name: value for name, value in found.items() if name.rpartition(".")[0].rpartition(".")[0] not in layers}
-    for name in layers:
-        whole[f"{name}.weight"] = found[f"{name}.layer.weight"] + SCALE * found[f"{name}.up.weight"] @ found[
-            f"{name}.down.weight"]
-        if f"{name}.layer.bias" in found:
-            whole[f"{name}.bias"] = found[f"{name}.layer.bias"]
-    return whole
-
-
-def is_new(name: str) -> bool:
-    return NEW in name.split(".")
-
-
-class LowRank(nn.Module):
-    """A linear layer that stays as it is, and a change of low rank that is learned: W x + 2 B A x (Hu et al. 2022)."""
-
-    def __init__(self, layer: nn.Linear, rank: int):
-        super().__init__()
-        self.layer = layer
-        self.down = nn.Linear(layer.in_features, rank, bias=False)
-        self.up = nn.Linear(rank, layer.out_features, bias=False)
-        nn.init.zeros_(self.up.weight)
-
-    @property
-    def weight(self) -> Tensor:
-        return self.layer.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.layer(x) + SCALE * self.up(self.down(x))
-        return found
-
-
-def low_rank(net: nn.Module, rank: int) -> None:
-    """Learn such changes of all linear layers but the last one, and that itself unless it is tied to the embedding.
-
-    Raises UsageError for a rank with which nothing is saved.
-    """
-    for name, part in list(net.named_modules()):
-        if not is_new(name):
-            for p in part.parameters(recurse=False):
-                p.requires_grad_(False)
-    for name, part in list(net.named_modules()):
-        for key, layer in part.named_children():
-            if isinstance(layer, nn.Linear) and not is_new(f"{name}.{key}"):
-                if rank >= (smaller := min(layer.weight.shape)):
-                    raise UsageError(f"model.lora={rank}: a matrix of {list(layer.weight.shape)} has no changes of a "
-                                     f"rank above {smaller}; use one that is much smaller, such as 8")
-                setattr(part, key, LowRank(layer, rank).to(layer.weight.device))

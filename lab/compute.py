@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import ComputeConfig
-from .devices import choose_device, gpu, has_bf16, threads_at_most, use_threads
+from .devices import choose_device, fast_bf16, gpu, has_bf16, threads_at_most, use_threads
 from .errors import UsageError
 from .nn import dense_layers
 
@@ -52,7 +52,7 @@ class Compute:
         """Decide what `auto` left open, now that the size of the network is known: what gains by bf16 and threads."""
         gains = {name for name, work in WORK.items() if parameters >= LARGE or operations >= work}
         if self.precision == "auto":
-            self.be_precise("bf16" if "bf16" in gains and has_bf16(self.device) else "fp32")
+            self.be_precise("bf16" if "bf16" in gains and fast_bf16(self.device) else "fp32")
         self.threads = self.threads or (threads_at_most() if "threads" in gains else 1)
         use_threads(self.threads)
         torch.set_flush_denormal(True)        # the decayed moments of idle weights would slow Adam tenfold on a CPU

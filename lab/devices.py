@@ -44,12 +44,17 @@ def gpu(device: torch.device) -> dict[str, Any]:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16 itself: some that torch can compute it with take four times as long."""
+    """Whether there is bfloat16 arithmetic at all."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    if platform.machine().lower() in X86:             # of which the library behind torch takes all that have AVX-512
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether the hardware itself multiplies bfloat16: with AVX-512 alone it takes four times as long as float32."""
+    if device.type == "cpu" and platform.machine().lower() in X86:
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return has_bf16(device)
 
 
 def keep_memory() -> None:

@@ -1,5 +1,6 @@
 """Values that agents have tuned for an environment or a dataset: they stand where a default would."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
@@ -41,15 +42,24 @@ def tuned(key: str, *, _root_: DictConfig) -> Any:
 
 
 def takes(kind: type, row: Mapping[str, Any]) -> bool:
-    """Whether a model's config is fine with a row's values of those fields that it has: else they are of others."""
-    node, names = OmegaConf.structured(kind), {each.name for each in fields(kind)}
+    """Whether a model's config is as fine with a row's values, of those fields that it has, as without them: else they
+    are meant for others.
+    """
+    names = {each.name for each in fields(kind)}
+    values = {key.removeprefix("model."): value for key, value in row.items() if key.startswith("model.")}
+    own = {name: value for name, value in values.items() if name.partition(".")[0] in names}
+    return accepted(kind, json.dumps(own)) or not accepted(kind, "{}")
+
+
+@cache
+def accepted(kind: type, values: str) -> bool:
+    """Whether a config can be made with these; what only the user can give need not be there."""
+    node = OmegaConf.structured(kind)
     try:
-        for key, value in row.items():
-            group, _, name = key.partition(".")
-            if group == "model" and name.partition(".")[0] in names:
-                OmegaConf.update(node, name, value)
+        for name, value in json.loads(values).items():
+            OmegaConf.update(node, name, value)
         OmegaConf.to_object(node)
-    except MissingMandatoryValue:                     # is for the user to give
+    except MissingMandatoryValue:
         return True
     except (OmegaConfBaseException, LabError, ValueError, TypeError, AssertionError):
         return False

@@ -142,7 +142,8 @@ class World:
     def model(self, *arguments: Any, role: str | tuple[str, ...] = "net") -> Any:
         """The chosen network, made for its role, which may be one of several, and of the class that this role has.
 
-        Raises UsageError where none was chosen, it has another role, or its build returned something else.
+        Raises UsageError where none was chosen, it has another role, its build returned something else, or it begins
+        with a run of another vocabulary than `data`, which is to be asked for before.
         """
         cfg, roles = self.cfg.model, (role,) if isinstance(role, str) else role
         fit = {name: role for role in roles for name in self.models(role)}

@@ -239,7 +239,7 @@ def test_seeds_depend_on_the_name_and_the_seed_alone(cpu):
 def cores(monkeypatch):
     monkeypatch.setattr(devices, "cores", lambda: 3)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(compute, "has_bf16", lambda device: True)
+    monkeypatch.setattr(compute, "fast_bf16", lambda device: True)
 
 
 @pytest.mark.parametrize("size, operations, precision, threads", [
@@ -285,9 +285,17 @@ def test_what_was_asked_for_stays(size, cores):
 
 
 def test_auto_is_fp32_where_bfloat16_is_slow(cpu, monkeypatch):
-    monkeypatch.setattr(compute, "has_bf16", lambda device: False)
+    monkeypatch.setattr(compute, "fast_bf16", lambda device: False)
     cpu.settle(10**9)
     assert cpu.precision == "fp32"
+
+
+def test_bfloat16_is_what_it_is_asked_for_where_it_is_slow_and_refused_where_there_is_none(monkeypatch):
+    """A run that has begun with it goes on with it."""
+    monkeypatch.setattr(compute, "fast_bf16", lambda device: False)
+    monkeypatch.setattr(compute, "has_bf16", lambda device: True)
+    assert on(precision="bf16").precision == "bf16"
+    monkeypatch.setattr(compute, "has_bf16", lambda device: False)
     with pytest.raises(UsageError, match=r"compute\.precision=bf16: cpu has no bfloat16 arithmetic; use fp32 or auto"):
         on(precision="bf16")
 
@@ -301,7 +309,7 @@ def test_x86_needs_instructions_for_bfloat16_whatever_the_library_can_compute(ma
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
-    assert devices.has_bf16(torch.device("cpu")) is expected
+    assert devices.fast_bf16(torch.device("cpu")) is expected
 
 
 def test_autocast(monkeypatch):

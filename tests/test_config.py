@@ -1,18 +1,23 @@
 """From words on a command line to typed values: defaults, what an agent says, and what is refused."""
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 import yaml
 from omegaconf import OmegaConf
 
 from lab import argv
+from lab.assembly import unused
 from lab.compose import composed, typed
 from lab.config import LabConfig, plain_of, world_name
 from lab.errors import ResumeError, UsageError
 from lab.host import core_folder, host
 from lab.saved_config import changed
+from lab.tuned import takes
 
 FOLDERS = (core_folder(), *host().folders.values())
 YAML = sorted((file.parent.name, file.stem, file) for folder in FOLDERS for file in Path(folder).glob("*/*.yaml"))
@@ -93,10 +98,46 @@ def test_tuned_values(args, values, tuned):
     assert tuned_values(*args) == values
 
 
-@pytest.mark.parametrize("model, norm", [("cnn", "batch"), ("vit", "rms")])
-def test_values_for_a_model_that_takes_only_some_of_them_are_those_of_others(model, norm):
-    assert host().entry("agent", "classifier").tuned["default"]["model.norm"] == "batch"
-    assert words("+agent=classifier", f"model={model}").model.norm == norm
+@pytest.mark.parametrize("model, norm, dropout", [("cnn", "batch", 0.5), ("vit", "rms", 0)])
+def test_values_for_a_model_that_takes_only_some_of_them_are_those_of_others(model, norm, dropout):
+    row = host().entry("agent", "classifier").tuned["digits"]
+    assert (row["model.norm"], row["model.dropout"]) == ("batch", 0.5)
+    cfg = words("+agent=classifier", "data=digits", f"model={model}").model
+    assert (cfg.norm, cfg.dropout) == (norm, dropout)
+
+
+@pytest.mark.parametrize("entered, policy, refused", [
+    (False, None, True), (True, None, False), (False, torch.argmax, False)])
+def test_an_environment_may_be_for_what_learns_from_data_and_acts(entered, policy, refused):
+    cfg, world = words("+agent=classifier", "env=CartPole"), SimpleNamespace(entered=entered, stepped=False, data=None)
+    with pytest.raises(UsageError, match="plays no episodes") if refused else nullcontext():
+        unused(cfg, world, SimpleNamespace(policy=policy))
+
+
+@dataclasses.dataclass
+class Needing:
+    name: str = "needing"
+    path: str = ""
+    hidden: int = 1
+    parts: list[int] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self):
+        if not self.path or self.hidden < 0:
+            raise UsageError("no path")
+
+
+@pytest.mark.parametrize("row, expected", [
+    ({"model.path": "x", "model.hidden": 3}, True), ({"model.hidden": -3}, True), ({"model.other": [1]}, True)])
+def test_what_needs_something_of_the_user_takes_values_as_they_are(row, expected):
+    """It cannot be made without a path: nothing can be said of the others."""
+    assert takes(Needing, row) is expected
+
+
+@pytest.mark.parametrize("row, expected", [
+    ({"model.hidden": [3]}, True), ({"model.hidden": "x"}, False), ({"optimizer.hidden": "x"}, True),
+    ({"model.hidden": [3], "model.activation": "odd"}, False), ({"model.norm": "batch", "model.units": 2}, True)])
+def test_a_model_takes_a_row_or_nothing_of_it(row, expected):
+    assert takes(host().entry("model", "mlp").config, row) is expected
 
 
 @pytest.mark.parametrize("bound", ["updates=10", "epochs=10", "minutes=0.5"])

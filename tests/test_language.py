@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from lab.beginning import LowRank, inherited, low_rank
+from lab.beginning import inherited
 from lab.errors import UsageError
+from lab.low_rank import LowRank, low_rank
 from lab.testing import maker
 from lab.testing.checks import resume_is_exact
 from lab_language.plugin import LM
+from lab_text import pairs
+from lab_text.plugin import Symbols
 from lab_transformer import readers
 from lab_transformer.plugin import GPT
 
@@ -129,12 +132,12 @@ def test_lines_are_translated(lab, tmp_path):
     file.write_text("1 2\n\n3 1 2 4 5\n")
     code, out, err = lab("translate", run, file)
     assert code == 0 and len(out.split("\n")) == 4 and out.split("\n")[1] == ""
-    assert "texts: 1 of 2 are longer than the 4 tokens that this run reads: their ends are left out" in err
+    assert "what is given: 1 of 2 texts are longer than the 4 tokens that this run reads: their ends" in err
     code, beamed, _ = lab("translate", run, file, "--beam", 3, "--out", tmp_path / "out.txt")
     assert code == 0 and "out.txt: 3 lines by seq2seq" in beamed
     file.write_text("1 one\n")
     code, _, err = lab("translate", run, file)
-    assert code == 0 and "texts: 1 of 2 tokens are not in the vocabulary" in err
+    assert code == 0 and "what is given: 1 of 2 tokens are not in the vocabulary" in err
     code, _, err = lab("translate", run, file, "--beam", 0)
     assert code == 2 and "--beam is 0" in err
     code, _, err = lab("translate", run, tmp_path / "no.txt")
@@ -156,6 +159,9 @@ def test_texts_are_classified_and_new_ones_are_predicted(lab, tmp_path):
     code, out, _ = lab("predict", run, tmp_path / "new.txt")
     said = list(csv.DictReader(out.splitlines()))
     assert code == 0 and [row["class"] for row in said] == ["cold", "hot"] and said[1]["input"].endswith("new.txt:2")
+    (tmp_path / "many.txt").write_text("the new cow is cold\n" * 300)
+    code, _, err = lab("predict", run, tmp_path / "many.txt")
+    assert code == 0 and err.count("are not in the vocabulary") == 1 and "600 of 1,500 tokens" in err, err
     code, again, _ = lab("predict", run, tmp_path / "a.csv")
     assert code == 0 and len(again.splitlines()) == 61
     (tmp_path / "new.txt").write_text("a\n\n")
@@ -225,7 +231,7 @@ def test_masks_of_an_evaluation_are_those_of_the_run(lab, story, tmp_path):
 @pytest.mark.parametrize("args, said", [
     (("data.path=x.txt",), "Without data.path_y, a second file of as many lines, x.txt is read as a csv file"),
     (("data.path=a.csv", "data.x=q"), "data.x=q: a.csv has no such column"),
-    (("data.path=a.csv", "data.path_y=a.csv"), "data.path and data.path_y are the same file, ")])
+    (("data.path=a.csv", "data.path_y=a.csv"), "data.path and data.path_y are the same csv file, ")])
 def test_pairs_that_are_not_two_files(lab, tmp_path, args, said):
     (tmp_path / "x.txt").write_text("a b, c\nd e\n")
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
@@ -251,6 +257,23 @@ def test_changes_of_low_rank_begin_with_none_and_are_all_that_is_learned():
     assert isinstance(net.body.blocks[0].inner.out, LowRank)
 
 
+def test_a_layer_too_small_for_changes_of_low_rank_is_learned_whole():
+    net = torch.nn.ModuleDict({"small": torch.nn.Linear(4, 16), "large": torch.nn.Linear(16, 16)})
+    low_rank(net, 4)
+    assert isinstance(net["large"], LowRank) and not net["large"].weight.requires_grad
+    assert type(net["small"]) is torch.nn.Linear and all(p.requires_grad for p in net["small"].parameters())
+
+
+def test_rows_of_which_there_are_few_are_held_back_all_the_same():
+    """0 and 1 in rows of up to three: 14 different ones."""
+    found = pairs.symbols(Symbols("reverse", symbols=2, longest=3, examples=500)).splits
+    parts = {name: set(split.x) for name, split in found.items()}
+    assert len(parts["train"]) == 12 and len(parts["valid"]) == len(parts["test"]) == 1
+    assert len(set.union(*parts.values())) == 14
+    with pytest.raises(UsageError, match="2 different texts to read, too few to hold back"):
+        pairs.symbols(Symbols("copy", symbols=2, longest=1, examples=10))
+
+
 def test_words_that_are_used_alike_are_near_each_other(lab, story, tmp_path):
     """Names that see and names that are seen."""
     story.write_text("".join(f"{a} eats {b}\n" for a in ("cat", "dog", "cow") for b in ("ham", "pie", "jam")) * 60)
@@ -264,6 +287,12 @@ def test_words_that_are_used_alike_are_near_each_other(lab, story, tmp_path):
     assert list(run.rglob("analogies/*.csv"))
     code, _, err = lab("+agent=word2vec", "data=text", f"data.path={story}", "data.block=27", "agent.words=[cats]")
     assert code == 2 and "the word 'cats' is not in the vocabulary of data=text. Did you mean 'cat'?" in err
+
+
+def test_a_recurrent_network_is_frozen_too(lab, tmp_path):
+    assert lab("+agent=text_classifier", "data=text_labels", f"data.path={labelled(tmp_path / 'a.csv')}", *QUIET,
+               "model=lstm_lm", "model.units=8", "agent.freeze=true", "agent.batch_size=8", "budget.updates=2",
+               f"hydra.run.dir={tmp_path / 'run'}")[0] == 0
 
 
 def test_settings_that_are_refused():
@@ -299,12 +328,11 @@ def test_a_run_of_two_vocabularies_hands_on_both(lab, tmp_path):
     (("+agent=lm", "data.tokenizer=unigram", "data.vocabulary=5"), "data.vocabulary=5 cannot be learned"),
     (("+agent=word2vec", "budget.epochs=null", "budget.minutes=1"), "give agent.decay"),
     (("+agent=seq2seq", "data.tokenizer_y=words"), "data.joint=true gives both sides the same tokens"),
-    (("+agent=lm", "env=CartPole"), "env=CartPole-v1: lm learns from data=python_docs and plays no episodes"),
-    (("+agent=dqn", "env=CartPole", "data=digits"), "data=digits: dqn learns from env=CartPole-v1 and reads no data"),
-    (("+agent=dqn", "data=python_docs"), "data=python_docs: dqn learns from env="),
+    (("+agent=lm", "env=CartPole"), "env=gym: lm learns from data and plays no episodes"),
+    (("+agent=dqn", "data=python_docs"), "data=python_docs: dqn learns from an environment and reads no data"),
     (("+agent=classifier", "data=python_docs"), "agents that learn from it: lm, mlm, span_corruption, word2vec\n"),
     (("+agent=text_classifier", "model=vit"), "of role 'causal' or 'bidirectional', came vit; add model=NAME"),
-    (("+agent=text_classifier", "model.lora=200"), "a matrix of [384, 128] has no changes of a rank above 128"),
+    (("+agent=text_classifier", "model.lora=200"), "model.lora=200: no matrix of this network has more numbers"),
     (("+agent=text_classifier", "model.lora=2", "agent.freeze=true"), "leave one of them out")])
 def test_what_can_be_refused_at_the_start_is(lab, tmp_path, args, said):
     code, _, err = lab(*args)

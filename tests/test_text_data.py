@@ -15,7 +15,8 @@ from lab.data.blocks import Alike, Blocks, trimmed
 from lab.data.config import LongText, Pairs, ShortTexts
 from lab.data.dataset import Held
 from lab.data.segment import cutter, segmented
-from lab.data.texts import Side, Text, Texts, cut, tokenized
+from lab.data.sides import Side
+from lab.data.texts import Text, Texts, cut, tokenized
 from lab.data.token_file import Tokens, stored
 from lab.data.tokenizer import MADE, Tokenizer, pieces, trained
 from lab.errors import ResumeError, UsageError

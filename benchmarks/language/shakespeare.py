@@ -1,4 +1,4 @@
-"""Validation loss on Tiny Shakespeare by characters, the last tenth of the text, after `python -m lab ...`.
+"""Validation loss on Tiny Shakespeare by characters, of the last tenth of the text.
 
     python -m benchmarks.language.shakespeare --path tinyshakespeare.txt [--quick] [--rows adamw muon ...] [--seeds 0:3]
 
@@ -6,8 +6,8 @@ All see 2,000 x 12 x 64 tokens, in blocks of 64, with networks of 0.80 million p
 
 adamw      the CPU setting of nanoGPT, +experiment=gpt_chars: nanoGPT's own README has 1.88 for it
 faster     the same with four times its learning rate
-plain      the same recipe by a loop of its own, benchmarks.language.plain_gpt, and what its README's way to estimate a
-           loss, 20 batches of the validation split, makes of that network five times
+plain      the recipe of the first row by a loop without the lab, benchmarks.language.plain_gpt. Its README estimates a
+           loss by 20 batches of the validation split: five such estimates are written down too
 muon       +agent=lm as it comes, for as many tokens and parameters
 lstm       a recurrent network of as many parameters in place of the Transformer
 
@@ -40,7 +40,7 @@ ROWS = {                          # name: the command's arguments, and the targe
 
 
 def trial(name: str, path: str, threads: int, quick: bool, seed: int) -> dict[str, Any]:
-    """One command, from the start of Python to its end."""
+    """One process, from the start of Python to its end."""
     if name == "plain":
         given = ["--path", path, "--threads", str(threads), "--plain", str(seed), *(["--quick"] if quick else [])]
         found = common.in_process("benchmarks.language.shakespeare", *given)
@@ -93,7 +93,7 @@ def main() -> None:
         return
     for name in args.rows:
         common.by_seed(file_of(name, args.quick), partial(trial, name, args.path, args.threads, args.quick), args,
-                       {"run": f"python -m lab {ROWS[name][0]} data.path=..."})
+                       {"run": f"python -m lab {ROWS[name][0]} data.path=..." if ROWS[name][0] else "by_hand"})
     common.print_table([summary(name, args.quick) for name in ROWS if file_of(name, args.quick).exists()])
 
 

@@ -36,7 +36,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from lab.devices import has_bf16
+from lab.devices import fast_bf16
 
 from .. import common
 
@@ -129,7 +129,7 @@ def by_hand(task: str, threads: int, epochs: int) -> dict[str, Any]:
     torch.set_flush_denormal(True)
     net = network(task).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
-    low = torch.autocast("cpu", torch.bfloat16, enabled=has_bf16(torch.device("cpu")))
+    low = torch.autocast("cpu", torch.bfloat16, enabled=fast_bf16(torch.device("cpu")))
     metrics = list[torch.Tensor]()
 
     def epoch() -> None:

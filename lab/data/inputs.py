@@ -1,6 +1,7 @@
 """Examples without targets, from the files that a user names. B examples, F numbers, T steps of the longest."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def rows(about: About, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[st
 
 def texts(about: About, cfg: Any, paths: Sequence[str], tokenizer: Any) -> Iterator[tuple[list[str], Batch]]:
     """The lines of text files, and of csv files the rows of the column that was learned from."""
-    from .texts import Side  # brings in the library of tokenizers
+    from .sides import Side, warn  # brings in the library of tokenizers
 
     for path in paths:
         where = file(path, "INPUT")
@@ -81,11 +82,13 @@ def texts(about: About, cfg: Any, paths: Sequence[str], tokenizer: Any) -> Itera
             raise UsageError(f"{path} is empty; expected a text in each line")
         if "" in given:
             raise UsageError(f"{path}, line {places[given.index('')]:,} is empty; expected a text")
+        counts = Counter[str]()
         for begin in range(0, len(given), TOGETHER):
             end = min(begin + TOGETHER, len(given))
             side = Side.of(given[begin:end], tokenizer, about.shape[0])
-            side.warn(path, about.shape[0])
+            counts += side.counts()
             yield [f"{path}:{line}" for line in places[begin:end]], {"x": side.tokens, "length": side.length}
+        warn(path, counts, about.shape[0])
 
 
 def sequences(about: About, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:

@@ -1,6 +1,5 @@
 """Datasets of text: strings from the files, tokens for the networks. N texts, T tokens of the longest."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,12 +12,12 @@ from torch import Tensor
 from ..errors import UsageError
 from .config import TextConfig
 from .dataset import About, Dataset, Held, Split
+from .sides import Side, said
 from .splits import split_rows
 from .token_file import Tokens, stored
 from .tokenizer import Tokenizer
 from .vocabulary import known
 
-LOG = logging.getLogger("lab")
 LOOK = 20_000                     # characters by which it is seen whether tokens keep all of a text
 
 
@@ -148,51 +147,3 @@ def paired(cfg: Any, texts: Texts, splits: Mapping[str, Text], tokenizers: tuple
     notes = (said(cfg, "texts to read", {name: x for name, (x, _) in sides.items()}, tokenizers[0]),
              said(cfg, "texts to say", {name: y for name, (_, y) in sides.items()}, tokenizers[-1]))
     return Dataset(about, held, notes)
-
-
-@dataclass(frozen=True)
-class Side:
-    """Texts as tokens."""
-
-    tokens: Tensor                            # [N, T], int64, 0 beyond the length of each
-    length: Tensor                            # [N], at least 1
-    cut: int                                  # of how many the end was left out
-    empty: int                                # how many had no token, for which the first of all stands
-    unknown: int                              # tokens, of what is left, that are not in the vocabulary
-
-    @staticmethod
-    def of(texts: Sequence[str], tokenizer: Tokenizer, longest: int) -> "Side":
-        ids = tokenizer.encode(texts)
-        length = np.array([min(max(len(each), 1), longest) for each in ids], np.int64)
-        tokens = np.zeros((len(ids), int(length.max())), np.int64)
-        for row, each in zip(tokens, ids, strict=True):
-            row[:min(len(each), longest)] = each[:longest]
-        missing = tokenizer.unknown
-        unknown = 0 if missing is None else sum(int((each[:longest] == missing).sum()) for each in ids)
-        return Side(torch.from_numpy(tokens), torch.from_numpy(length), sum(len(each) > longest for each in ids),
-                    sum(not len(each) for each in ids), unknown)
-
-    def warn(self, what: str, longest: int) -> None:
-        """Of texts that a run is given to use it: what of them it does not see."""
-        if self.cut:
-            LOG.warning("%s: %s of %s are longer than the %s tokens that this run reads: their ends are left out", what,
-                        f"{self.cut:,}", f"{len(self.length):,}", f"{longest:,}")
-        if self.unknown:
-            LOG.warning("%s: %s of %s tokens are not in the vocabulary", what, f"{self.unknown:,}",
-                        f"{int(self.length.sum()):,}")
-
-    def padded(self, longest: int) -> Tensor:
-        """[N, longest]"""
-        return torch.nn.functional.pad(self.tokens, (0, longest - self.tokens.shape[1]))
-
-
-def said(cfg: Any, what: str, sides: Mapping[str, Side], tokenizer: Tokenizer) -> str:
-    """Of what was cut, and of tokens that are not known: nothing is left out in silence."""
-    notes = list[str]()
-    for name, side in sides.items():
-        parts = [f"{name}: {len(side.length):,} {what}, {int(side.length.sum()):,} tokens"]
-        parts += [f"{side.unknown:,} of them not in the vocabulary"] if side.unknown else []
-        parts += [f"{side.cut:,} texts cut to data.longest={cfg.longest}"] if side.cut else []
-        parts += [f"{side.empty:,} of the texts are empty"] if side.empty else []
-        notes.append(", ".join(parts))
-    return f"{'; '.join(notes)}; {tokenizer.size:,} different ones"

@@ -71,9 +71,9 @@ def text_classifier(cfg: TextClassifier, world: World) -> Experiment:
     reader: Reader = world.model(about.vocabulary[0], about.shape[0], role=ROLES)
     if cfg.pool == "auto":
         cfg.pool = "last" if world.cfg.model.name in world.models("causal") else "mean"
-    if cfg.freeze and world.cfg.model.lora:
-        raise UsageError("agent.freeze=true learns the last layer alone, and model.lora="
-                         f"{world.cfg.model.lora} changes of the others; leave one of them out")
+    if cfg.freeze and (rank := getattr(world.cfg.model, "lora", 0)) and world.run is None:
+        raise UsageError(f"agent.freeze=true learns the last layer alone, and model.lora={rank} changes of the others; "
+                         "leave one of them out")
     if cfg.freeze:
         reader.requires_grad_(False)
     net = Classed(reader, cfg.pool, cfg.dropout, len(about.classes)).to(world.compute.device)

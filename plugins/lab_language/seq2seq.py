@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 from lab.contract import Batch, Evaluator, Experiment
 from lab.data.blocks import trimmed
 from lab.data.loaded import Data
-from lab.data.texts import Side
+from lab.data.sides import Side, warn
 from lab.text import EncoderDecoder
 from lab.world import World
 
@@ -58,7 +58,7 @@ class Sayer:
         if not texts:
             return
         side = Side.of(texts, self.data.tokenizers[0], self.data.about.shape[0])
-        side.warn("texts", self.data.about.shape[0])
+        warn("what is given", side.counts(), self.data.about.shape[0])
         for i in range(0, len(texts), TOGETHER):
             batch = {"x": side.tokens[i:i + TOGETHER], "length": side.length[i:i + TOGETHER]}
             yield from map(self.data.tokenizers[-1].decode, self.of(batch, width))

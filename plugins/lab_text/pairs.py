@@ -36,9 +36,9 @@ def aligned(cfg: Aligned, x: str, y: str, key: str) -> Text:
         if not x:
             raise UsageError(f"{key} is missing: {key}_y={y} needs the file of the texts that are read")
         paths = [file(x, key), file(y, f"{key}_y")]
-        if paths[0].samefile(paths[1]):
-            raise UsageError(f"{key} and {key}_y are the same file, {x}; expected two, or a csv file without {key}_y, "
-                             "whose columns data.x and data.y name")
+        if paths[0].suffix == ".csv" and paths[0].samefile(paths[1]):
+            raise UsageError(f"{key} and {key}_y are the same csv file, {x}; leave {key}_y out, and data.x and data.y "
+                             "name its columns")
         sides = [lines(path) for path in paths]
         if len(sides[0]) != len(sides[1]):
             longer = int(len(sides[1]) > len(sides[0]))
@@ -62,8 +62,10 @@ def columns(cfg: Aligned, x: str, key: str) -> csv_file.CsvFile:
         for column, side in ((cfg.x, "x"), (cfg.y, "y")):
             found.position(column, f"data.{side}")
     except UsageError as error:
-        raise UsageError(f"{error} Without {key}_y, a second file of as many lines, {path.name} is read as a csv file"
-                         ) from None
+        if path.suffix == ".csv":
+            raise
+        raise UsageError(f"{str(error).rstrip('.')}. Without {key}_y, a second file of as many lines, {path.name} is "
+                         "read as a csv file") from None
     return found
 
 
@@ -104,10 +106,17 @@ def cmudict(cfg: CMUdict) -> Texts:
 
 
 def parted(cfg: Pairs, found: Mapping[str, list[str]], held: int | None = None) -> Texts:
-    """All answers to a text are in one split; of those that are not for training, `held` at most."""
+    """All answers to a text are in one split; of those that are not for training, `held` at most.
+
+    Raises UsageError where there are too few texts for the shares that are asked for.
+    """
     texts = list(found)
     order = np.random.default_rng(cfg.split_seed).permutation(len(texts))
-    ends = np.cumsum([round(cfg.test * len(texts)), round(cfg.valid * (1 - cfg.test) * len(texts))])
+    sizes = [max(round(share * len(texts)), bool(share)) for share in (cfg.test, cfg.valid * (1 - cfg.test))]
+    if sum(sizes) >= len(texts):
+        raise UsageError(f"data={cfg.name} has {len(texts):,} different texts to read, too few to hold back data.test="
+                         f"{cfg.test} and data.valid={cfg.valid} of them; use longer rows or more symbols")
+    ends = np.cumsum(sizes)
     parts = dict(zip(("test", "valid", "train"), np.split(order, ends), strict=True))
     most = {"train": None, "valid": held, "test": held}
     pairs = {name: [(texts[i], answer) for i in sorted(rows) for answer in found[texts[i]][:most[name]]]
