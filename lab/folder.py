@@ -137,6 +137,8 @@ def fitting(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         text = " ".join(str(error).split())[:500]
+        if other := re.search(r"(size mismatch for|(Missing|Unexpected) key\(s\) in state_dict:) (\S+)", text):
+            text = f"the networks differ, first in {other[3].rstrip(':,.')}; leave model.* out, or start a new run"
         raise ResumeError(f"the checkpoint of {path} does not fit this code and config: {text}") from error
 
 

@@ -50,7 +50,7 @@ def test_a_table(built):
     assert train["x"].tolist() == [[1, 1], [2.5, 0], [-3, 1]] and train["x"].dtype == torch.float32
     assert train["y"].tolist() == [0, 1, 0] and train["y"].dtype == torch.int64
     assert found.notes == ("'species' has 2 classes to tell apart; data.task=numbers predicts a number",
-                           "predicted from 1 columns of numbers and 1 of categories: colour (2)")
+                           "predicted from 1 columns of numbers (age) and 1 of categories: colour (2)")
 
 
 def test_numbers_to_predict(built):

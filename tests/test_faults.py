@@ -375,7 +375,7 @@ def test_refused_resumes_change_nothing(run, lab, tmp_path):
             (["resume=run", "seed=3"], 4, "seed is 0 in this run and cannot become 3"),
             (["resume=run", "env.id=Acrobot-v1"], 4, "env.id is 'CartPole-v1' in this run"),
             (["resume=run", "model.hidden=[17]"], 4,
-             "does not fit this code and config: Error(s) in loading state_dict"),
+             "does not fit this code and config: the networks differ, first in "),
             (["resume=run", "agent.num_envs=3"], 4, "it holds 1 environments and this run has 3"),
             (["resume=run", "optimizer=sgd"], 4, "this run belongs to optimizer 'adam'"),
             (["resume=run", "budget.stepz=3"], 2, "Did you mean 'steps'?"),

@@ -120,6 +120,13 @@ def test_what_cannot_be_predicted_from(lab, houses, tmp_path, text, told):
     assert code == 2 and not out and told.format(new=new) in error
 
 
+@pytest.mark.parametrize("name", ["new.npz", "photo.png"])
+def test_files_that_are_no_tables_are_told_from_them(lab, houses, tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK\xff")
+    code, _, err = lab("predict", houses, tmp_path / name)
+    assert code == 2 and f"{name}: this run predicts rows of csv files with the columns " in err, err
+
+
 def test_pictures_by_file_and_by_folder(lab, tmp_path):
     """Two kinds, dark and bright; of another size than those that were learned from."""
     rng = np.random.default_rng(0)

@@ -19,7 +19,7 @@ from .reading import opening
 from .table import numbers, table
 
 LOG = logging.getLogger("lab")
-TOGETHER = 256                    # examples in a batch
+TOGETHER, SHOWN = 256, 10         # examples in a batch; columns that are named
 
 
 def inputs(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str],
@@ -59,11 +59,21 @@ def of_folder(path: Path) -> list[Path]:
 def rows(about: About, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
     """Of tables that have the columns that were learned from; others do not matter."""
     for path in paths:
-        found = csv_file.read(file(path, "INPUT"), getattr(cfg, "separator", ","))
+        found = csv_of(path, cfg, "rows", [each.name for each in about.columns])
         x = torch.from_numpy(table(found, about.columns, cfg.impute != "none", cfg.unseen))             # [N, F]
         for begin in range(0, len(x), TOGETHER):
             end = min(begin + TOGETHER, len(x))
             yield [f"{path}:{line}" for line in found.lines[begin:end]], {"x": x[begin:end]}
+
+
+def csv_of(path: str, cfg: Any, what: str, columns: Sequence[str]) -> csv_file.CsvFile:
+    """Raises UsageError for what is no csv file."""
+    where = file(path, "INPUT")
+    if is_picture(where) or where.suffix == ".npz":
+        more = f", ... ({len(columns)} in all)" if len(columns) > SHOWN else ""
+        raise UsageError(f"{path}: this run predicts {what} of csv files with the columns "
+                         f"{', '.join(columns[:SHOWN])}{more}")
+    return csv_file.read(where, getattr(cfg, "separator", ","))
 
 
 def texts(about: About, cfg: Any, paths: Sequence[str], tokenizer: Any) -> Iterator[tuple[list[str], Batch]]:
@@ -95,7 +105,7 @@ def sequences(about: About, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[li
     """Of tables in long format: a row for each step, and the column of the config that says of which sequence it is."""
     columns, id = about.columns or tuple(Column(str(i)) for i in range(about.shape[1])), getattr(cfg, "id", "id")
     for path in paths:
-        found = csv_file.read(file(path, "INPUT"), getattr(cfg, "separator", ","))
+        found = csv_of(path, cfg, "sequences", [id, *(each.name for each in columns)])
         x = np.stack([numbers(found, each.name, cfg.impute != "none") for each in columns], 1)          # [R, F]
         of: dict[str, list[int]] = {}
         for row, name in enumerate(found.ids(id)):

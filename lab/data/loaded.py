@@ -137,7 +137,9 @@ def seen_categories(about: About, splits: Mapping[str, Split], unseen: str) -> t
             if unseen == "error" and (other := new == len(there)).any():
                 category = categories[int(codes[name][other][0])]
                 raise UsageError(f"column {columns[i].name!r}: the {name} split has the category {category!r}, which "
-                                 "the training split has not; data.unseen=other takes it for none of those it knows")
+                                 "the training split has not; data.unseen=other takes it for none of the "
+                                 f"{len(there):,} that it knows. Dates and names of examples are better left out: "
+                                 "data.columns=[...]")
             split.tensors["x"][:, i] = new
         columns[i] = replace(columns[i], categories=tuple(categories[j] for j in there.tolist()))
     return replace(about, columns=tuple(columns)), splits

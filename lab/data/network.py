@@ -44,7 +44,8 @@ def network(world: World, outputs: int | None = None) -> Network:
         if about.ragged:
             raise UsageError(f"model={world.cfg.model.name} sees inputs of one size, and these sequences are of "
                              "several lengths; use model=lstm, gru or rnn")
-        return Network(copy.deepcopy(front), world.model(shape, outputs)).to(world.compute.device)
+        roles = ("net",) if about.kind == "table" else ("net", "sequence")
+        return Network(copy.deepcopy(front), world.model(shape, outputs, role=roles)).to(world.compute.device)
     if about.kind == "table":
         raise UsageError(f"model={world.cfg.model.name} reads sequences [steps, numbers] or the rows of pictures; an "
                          f"example of this data is a table's row of {shape[0]} numbers: use model=mlp")

@@ -79,7 +79,7 @@ class Shuffled(Stream):
         """Raises ResumeError where the data is not that of the checkpoint."""
         if state.get("data") != self.data:
             raise ResumeError("the training data has changed since the checkpoint: put back the files that the run "
-                              "began with, or start a new run")
+                              "began with and leave out data.*, or start a new run")
         super().load_state_dict(state)
 
     def notes(self) -> list[str]:

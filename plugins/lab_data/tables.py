@@ -14,6 +14,8 @@ from lab.errors import UsageError, closest
 
 from .plugin import Csv
 
+NAMED = 20                        # columns of numbers, at most
+
 
 def build(cfg: Csv) -> Dataset:
     found = {"train": csv_file.read(file(cfg.path), cfg.separator)}
@@ -65,6 +67,7 @@ def split(found: CsvFile, columns: Sequence[Column], target: Target | None, cfg:
 
 def described(columns: Sequence[Column]) -> str:
     of_categories = [f"{column.name} ({len(column.categories)})" for column in columns if column.categories is not None]
-    numbers = len(columns) - len(of_categories)
-    return f"{numbers} columns of numbers and {len(of_categories)} of categories" + (
+    numbers = [column.name for column in columns if column.categories is None]
+    named = f" ({', '.join(numbers)})" if 0 < len(numbers) <= NAMED else ""
+    return f"{len(numbers)} columns of numbers{named} and {len(of_categories)} of categories" + (
         f": {', '.join(of_categories)}" if of_categories else "")
