@@ -61,7 +61,8 @@ def scheduled(optimizer: Optimizer, cfg: OptimizerConfig, rate: float = 1.0, per
                         "optimizer.decay and optimizer.final say how it falls", f"{taken // per_update:,}")
 
     def set_rate(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        warn(optimizer.param_groups[0].get("steps", 0))
+        if (first := optimizer.param_groups[0].get("steps", 0)) in (0, cfg.decay * per_update):
+            warn(first)
         for group in optimizer.param_groups:
             taken = group.get("steps", 0)
             step = taken // per_update

@@ -111,7 +111,10 @@ BLIND = {"q_learning", "sarsa", "expected_sarsa", "double_q_learning"}
 CONTINUOUS = {"sb3_sac", "sb3_td3", "sb3_tqc", "sb3_crossq"}
 
 
-@pytest.mark.parametrize("agent", sorted({*host().names("agent")} - BLIND - CONTINUOUS))
+ACTING = {name for name in host().names("agent") if host().entry("agent", name).learns_from == "env"}
+
+
+@pytest.mark.parametrize("agent", sorted(ACTING - BLIND - CONTINUOUS))
 def test_every_agent_that_sees_pictures_starts_on_a_small_one(agent):
     pytest.importorskip("minatar")
     cfg = composed([f"+agent={agent}", "env=MinAtarBreakout", "compute.device=cpu", "evaluate.videos=0"])

@@ -144,7 +144,7 @@ def lab_agents() -> list[Agent]:
 
     return [agent(LM, "text", "lm", (*SMALL, "agent.sample=4")), agent(MLM, "text", "lm"),
             agent(SpanCorruption, "text", "lm"), agent(TextClassifier, "texts", "classifier", TINY),
-            agent(Seq2Seq, "pairs", "seq2seq", (*TINY, "data.examples=500", "agent.said=4"),
+            agent(Seq2Seq, "pairs", "seq2seq", (*TINY, "data.examples=500", "agent.said=4", "budget.epochs=10"),
                   {name: ROWS for name in ("copy", "reverse", "sort")}),
             Agent("word2vec", Word2Vec, "lab_language.word2vec:word2vec", learns_from="data", kinds=("text",),
                   tuned={"default": {"budget.epochs": 5, "data.tokenizer": "words", "data.lowercase": True}},
