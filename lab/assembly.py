@@ -54,8 +54,9 @@ def assemble(cfg: LabConfig, initial: int | None = None,
     compute.settle(count_parameters(experiment.learner), experiment.operations)
     keep_memory()
     data: Data | None = vars(world).get("data")
-    if world.run is None:                             # of what goes on nobody can choose another
-        unused(cfg, world, experiment)
+    if world.run is None:                             # what goes on can have no other world
+        of_another(cfg, world, experiment)
+    unused(cfg, world)
     evaluators, closing, policy = dict(experiment.evaluators), dict(experiment.closing), experiment.policy
     if policy is not None:
         evaluators, policy = {"return": world.returns(policy), **evaluators}, world.seen(policy)
@@ -71,8 +72,8 @@ def assemble(cfg: LabConfig, initial: int | None = None,
     return Assembled(cfg, compute, experiment, world.normalizer, data)
 
 
-def unused(cfg: LabConfig, world: World, experiment: Experiment) -> None:
-    """Raises UsageError for an environment or a dataset that the agent does not use, or what was asked of them."""
+def of_another(cfg: LabConfig, world: World, experiment: Experiment) -> None:
+    """Raises UsageError for an environment or a dataset that the agent does not use."""
     source = getattr(host().entry("agent", cfg.agent.name), "learns_from", "env")
     if cfg.env is not None and source == "data" and not world.entered and experiment.policy is None:
         raise UsageError(f"env={cfg.env.name}: {cfg.agent.name} learns from data and plays no episodes; leave env out, "
@@ -80,6 +81,10 @@ def unused(cfg: LabConfig, world: World, experiment: Experiment) -> None:
     if cfg.data is not None and source == "env" and "data" not in vars(world):
         raise UsageError(f"data={cfg.data.name}: {cfg.agent.name} learns from an environment and reads no data; leave "
                          "data out, or use an agent that does, such as +agent=classifier")
+
+
+def unused(cfg: LabConfig, world: World) -> None:
+    """Raises UsageError for what was asked of environments that the agent does not use."""
     asked = [f"vector.mode={cfg.vector.mode}"] if cfg.vector.mode != "sync" else []
     asked += [f"normalize.{name}=true" for name in ("obs", "reward") if getattr(cfg.normalize, name)]
     if asked and not world.stepped:

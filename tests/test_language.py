@@ -117,10 +117,10 @@ def test_killed_and_resumed_to_the_bit(args, tmp_path):
 
 @pytest.mark.parametrize("task", ["copy", "reverse", "sort"])
 def test_rows_that_were_never_seen_are_said_without_a_mistake(lab, task, tmp_path):
-    """All rows of 3 to 5 of 5 symbols, a tenth of which is held back."""
+    """Most rows of 3 to 5 of 5 symbols, of which a tenth is held back."""
     assert lab("+agent=seq2seq", f"data={task}", "data.symbols=5", "data.shortest=3", "data.longest=5",
-               "data.examples=100_000", "data.test=0.1", *QUIET,
-               "model.layers=1", "model.width=32", "model.heads=2", "budget.epochs=10", "agent.batch_size=64",
+               "data.examples=16_000", "data.test=0.1", *QUIET,
+               "model.layers=1", "model.width=32", "model.heads=2", "budget.epochs=4", "agent.batch_size=64",
                "optimizer.lr=5e-3", "optimizer.warmup=20", f"hydra.run.dir={tmp_path / 'run'}")[0] == 0
     assert final(tmp_path / "run")["eval/test/said/exact"] > 0.98
 
