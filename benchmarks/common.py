@@ -172,13 +172,14 @@ def module_name() -> str:
     return spec.name if spec else sys.argv[0]
 
 
-def report(rows: Sequence[Row], notes: Mapping[str, Any], quick: bool = False) -> None:
+def report(rows: Sequence[Row], notes: Mapping[str, Any], quick: bool = False, part: str = "") -> None:
     """Prints `rows` as a table with `notes` below it and writes both to results/<area>/<name>.csv.
 
-    In the CSV the notes and the circumstances are lines at the top that begin with "#". A quick run has its own file.
+    In the CSV the notes and the circumstances are lines at the top that begin with "#". A quick run has its own file,
+    and so has a `part` of the benchmark.
     """
     _, area, name = module_name().split(".")
-    path = RESULTS / area / f"{name}{'-quick' if quick else ''}.csv"
+    path = RESULTS / area / f"{name}{f'-{part}' if part else ''}{'-quick' if quick else ''}.csv"
     write(path, rows, notes)
     print_table(rows)
     for key, value in notes.items():

@@ -96,7 +96,7 @@ def main() -> None:
              **{word: " ".join(near) for word, near in found[name][0]["near"].items()}}
             for name, values in rates.items()]
     common.report(rows, {"times": f"{times:.2f} [{low:.2f}, {high:.2f}] gensim's", "target": "at least 0.5",
-                         "method": args.method}, args.quick)
+                         "method": args.method}, args.quick, args.method)
 
 
 if __name__ == "__main__":
