@@ -73,21 +73,24 @@ def assemble(cfg: LabConfig, initial: int | None = None,
 
 
 def of_another(cfg: LabConfig, world: World, experiment: Experiment) -> None:
-    """Raises UsageError for an environment or a dataset that the agent does not use."""
+    """Raises UsageError for an environment, a dataset, a model or an optimizer that the agent does not use."""
     source = getattr(host().entry("agent", cfg.agent.name), "learns_from", "env")
-    if cfg.env is not None and source == "data" and not world.entered and experiment.policy is None:
+    if cfg.env is not None and source == "data" and "env" not in world.used and experiment.policy is None:
         raise UsageError(f"env={cfg.env.name}: {cfg.agent.name} learns from data and plays no episodes; leave env out, "
                          "or use an agent that does, such as +agent=dqn")
     if cfg.data is not None and source == "env" and "data" not in vars(world):
         raise UsageError(f"data={cfg.data.name}: {cfg.agent.name} learns from an environment and reads no data; leave "
                          "data out, or use an agent that does, such as +agent=classifier")
+    for group in ("model", "optimizer"):
+        if (name := getattr(getattr(cfg, group), "name", "none")) != "none" and group not in world.used:
+            raise UsageError(f"{group}={name}: {cfg.agent.name} has no {group} to choose; leave it out")
 
 
 def unused(cfg: LabConfig, world: World) -> None:
     """Raises UsageError for what was asked of environments that the agent does not use."""
     asked = [f"vector.mode={cfg.vector.mode}"] if cfg.vector.mode != "sync" else []
     asked += [f"normalize.{name}=true" for name in ("obs", "reward") if getattr(cfg.normalize, name)]
-    if asked and not world.stepped:
+    if asked and "envs" not in world.used:
         hint = "agent.fast_path=never makes it" if hasattr(cfg.agent, "fast_path") else "leave it out"
         raise UsageError(f"{' and '.join(asked)}: {cfg.agent.name} does not train on the lab's copies of an "
                          f"environment here; {hint}")

@@ -10,6 +10,7 @@ from torch import Tensor
 from .errors import UsageError
 
 INTEGERS = (int, np.integer)
+COUNTED = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)     # actions that are drawn from
 UNKNOWN = 1, "reset"
 LONGEST = 256                     # frames of a stack whose age a byte can count
 SAME_OBS = (wrappers.OrderEnforcing, wrappers.PassiveEnvChecker, wrappers.TimeLimit, wrappers.RecordEpisodeStatistics)

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium import Space, spaces
+from gymnasium import Space
 from gymnasium.vector import VectorEnv
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -32,17 +32,15 @@ from .nn import ROLES, reading
 from .normalize import Normalizer, normalizer
 from .optimizers import overridable
 from .schedules import scheduled
-from .spaces import about
+from .spaces import COUNTED, about
 from .state import frozen_rng
 from .worker import FromConfig
-
-COUNTED = (spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Box)
 
 
 class World:
     def __init__(self, cfg: LabConfig, compute: Compute, run: Path | None = None):
         self.cfg, self.compute, self.run = cfg, compute, run                # the folder of what goes on
-        self.entered = self.stepped = False               # whether an environment was made, and copies to train on
+        self.used = set[str]()                            # env, envs that train, model, optimizer
         self.normalizer: Normalizer | None = None         # of the environments that train
 
     def make_env(self, render_mode: str | None = None) -> gym.Env[Any, Any]:
@@ -52,7 +50,7 @@ class World:
         """
         if self.cfg.env is None:
             raise UsageError(f"{self.cfg.agent.name} learns from an environment: add env=NAME, such as env=CartPole")
-        self.entered = True
+        self.used.add("env")
         with making(f"env={self.cfg.env.name}"):
             return standard(host().load("env", self.cfg.env.name)(self.cfg.env, render_mode))
 
@@ -64,7 +62,7 @@ class World:
         envs = self.copies(n, name)
         if self.cfg.normalize.obs or self.cfg.normalize.reward:
             envs.normalizer = self.normalizer = normalizer(self.cfg, envs)
-        self.stepped = True
+        self.used.add("envs")
         return envs
 
     def copies(self, n: int, name: str) -> Envs:
@@ -96,7 +94,8 @@ class World:
 
     def make_vector(self, n: int) -> VectorEnv[Any, Any, Any]:
         """`n` copies in one object. Raises UsageError where the environment offers no such thing."""
-        cfg, self.entered = self.cfg.env, True
+        cfg = self.cfg.env
+        self.used.add("env")
         if not getattr(host().entry("env", cfg.name), "build_vector", ""):
             raise UsageError(f"env {cfg.name} has no vector environment of its own, which vector.mode=native asks for; "
                              "use vector.mode=sync or async")
@@ -111,10 +110,7 @@ class World:
         return acting(policy, lambda obs: obs if self.normalizer is None else self.normalizer.obs(obs))
 
     def must_fit(self, key: str, n: int, size: int) -> None:
-        """Raises UsageError where memory has no room for the `n` things of `size` bytes that `key` asks for.
-
-        They may come long after the start, when it is late to find out.
-        """
+        """Raises UsageError where memory has no room for the `n` things of `size` bytes that come, perhaps late."""
         free, takes = room(self.compute.device), n * size
         if takes > free:
             raise UsageError(f"{key}={n:,} of {size:,} bytes each take {takes / 1e9:.1f} GB, {free / 1e9:.1f} GB are "
@@ -145,6 +141,7 @@ class World:
         Raises UsageError where none was chosen, it has another role, its build returned something else, or it begins
         with a run of another vocabulary than `data`, which is to be asked for before.
         """
+        self.used.add("model")
         cfg, roles = self.cfg.model, (role,) if isinstance(role, str) else role
         fit = {name: role for role in roles for name in self.models(role)}
         if (name := getattr(cfg, "name", "none")) not in fit:
@@ -178,6 +175,7 @@ class World:
 
         `rate` times optimizer.lr; with several steps `per_update` the schedule counts updates.
         """
+        self.used.add("optimizer")
         cfg = self.cfg.optimizer
         if cfg is None:
             raise UsageError(f"{self.cfg.agent.name} needs an optimizer: add optimizer=NAME, such as optimizer=adam")

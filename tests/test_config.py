@@ -11,7 +11,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from lab import argv
-from lab.assembly import of_another
+from lab.assembly import assemble, of_another
 from lab.compose import composed, typed
 from lab.config import LabConfig, plain_of, world_name
 from lab.errors import ResumeError, UsageError
@@ -109,9 +109,17 @@ def test_values_for_a_model_that_takes_only_some_of_them_are_those_of_others(mod
 @pytest.mark.parametrize("entered, policy, refused", [
     (False, None, True), (True, None, False), (False, torch.argmax, False)])
 def test_an_environment_may_be_for_what_learns_from_data_and_acts(entered, policy, refused):
-    cfg, world = words("+agent=classifier", "env=CartPole"), SimpleNamespace(entered=entered, data=None)
+    cfg = words("+agent=classifier", "env=CartPole")
+    world = SimpleNamespace(used={"model", "optimizer", *(["env"] if entered else [])}, data=None)
     with pytest.raises(UsageError, match="plays no episodes") if refused else nullcontext():
         of_another(cfg, world, SimpleNamespace(policy=policy))
+
+
+@pytest.mark.parametrize("agent, given", [
+    ("word2vec", "model=gpt"), ("random_forest", "optimizer=adam"), ("q_learning", "model=mlp")])
+def test_what_an_agent_does_not_use_is_refused(agent, given):
+    with pytest.raises(UsageError, match=f"{given}: {agent} has no {given.split('=')[0]} to choose"):
+        assemble(words(f"+agent={agent}", given))
 
 
 @dataclasses.dataclass

@@ -177,38 +177,60 @@ def test_the_quality_of_what_was_said():
     assert same["exact"] == 1 and same["error_rate"] == 0 and same["chrf"] == pytest.approx(100)
 
 
+WORDS = torch.tensor([[5, 6, 9, 7], [8, 5, 6, 7]])
+STAYS = torch.tensor([[True, True, False, True], [True, True, True, True]])
+
+
 def test_who_is_near_whom_by_hand():
-    found = word2vec.windows(torch.tensor([3, 4]), torch.tensor([[1, 1, 1, 1], [2, 1, 1, 1]]))
+    """The 9 is left out; the 8 reaches over two words."""
+    given = WORDS, STAYS, torch.tensor([[1, 1, 1, 1], [2, 1, 1, 1]]), 3
+    x, found = word2vec.windows(*given)
+    assert x[0, :3].tolist() == [5, 6, 7] and x[1].tolist() == [8, 5, 6, 7]
     assert found[0].tolist() == [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     assert found[1].tolist() == [[0, 1, 1, 0], [1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]]
+
+
+def test_the_same_as_lists_by_hand():
+    x, (places, near, back) = word2vec.around(WORDS, STAYS, torch.tensor([[1, 1, 9, 1], [2, 1, 1, 1]]), 2)
+    assert x.tolist() == [5, 6, 7, 8, 5, 6, 7]
+    pairs = [[(i, int(places[i, k])) for i, k in each.nonzero().tolist()] for each in (near, back)]
+    assert pairs[0] == [(0, 1), (1, 0), (1, 2), (2, 1), (3, 4), (3, 5), (4, 3), (4, 5), (5, 4), (5, 6), (6, 5)]
+    assert sorted((j, i) for i, j in pairs[1]) == pairs[0]
+
+
+def test_where_no_word_stays_there_is_nothing_to_say():
+    for pairing, step in word2vec.METHODS.values():
+        x, near = pairing(WORDS, torch.zeros_like(STAYS), torch.ones_like(WORDS), 2)
+        a, b = (torch.ones(*x.shape, 3) for _ in range(2))
+        loss, count, *slopes = step(near, a, b, torch.ones(4, 3), 0.7)
+        assert float(loss) == float(count) == 0 and not any(slope.any() for slope in slopes)
 
 
 def test_frequent_words_are_left_out_by_hand():
     """Of a frequency of .25 with t = .01: sqrt(.04) + .04."""
     assert torch.allclose(word2vec.chances(torch.tensor([1.0, 3.0]), 0.01)[0], torch.tensor(0.24))
     assert word2vec.chances(torch.tensor([1.0, 3.0]), 0).tolist() == [1, 1]
-    x, length = word2vec.kept(torch.tensor([[0, 1, 0, 2]]), torch.tensor([0.0, 1.0, 1.0]), torch.full((1, 4), 0.5))
-    assert length.tolist() == [2] and x[0, :2].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("method", word2vec.METHODS)
 def test_gradients_of_word_vectors_are_those_of_their_loss(method):
-    draws = rng()
-    a, b, no = (torch.randn(*shape, generator=draws, dtype=torch.float64, requires_grad=True)
-                for shape in ((2, 5, 3), (2, 5, 3), (4, 3)))
-    near = word2vec.windows(torch.tensor([5, 3]), torch.randint(1, 3, (2, 5), generator=draws)).double()
-    loss, *slopes = word2vec.METHODS[method](near, a, b, no, 0.7)
+    draws, (pairing, step) = rng(), word2vec.METHODS[method]
+    x, near = pairing(WORDS, STAYS, torch.randint(1, 3, (2, 4), generator=draws), 2)
+    near = near.double() if method == "skip_gram" else near._replace(near=near.near.double(), back=near.back.double())
+    a, b, no = (torch.randn(*shape, 3, generator=draws, dtype=torch.float64, requires_grad=True)
+                for shape in (x.shape, x.shape, (4,)))
+    loss, _, *slopes = step(near, a, b, no, 0.7)
     for own, right in zip(slopes, torch.autograd.grad(loss, (a, b, no)), strict=True):
         assert torch.allclose(own, right)
 
 
 def test_the_loss_of_word_vectors_by_hand():
     """One pair with product ln 3, one other word with product 0: -ln .75 - .5 ln .5, twice."""
-    near, a = torch.tensor([[[0.0, 1], [1, 0]]]), torch.full((1, 2, 1), math.log(3))
-    loss, *_ = word2vec.skip_gram(near, a, torch.ones(1, 2, 1), torch.zeros(1, 1), 0.5)
-    assert float(loss) == pytest.approx(2 * (-math.log(0.75) - 0.5 * math.log(0.5)))
-    loss, *_ = word2vec.cbow(near, a, torch.ones(1, 2, 1), torch.zeros(1, 1), 0.5)
-    assert float(loss) == pytest.approx(2 * (-math.log(0.75) - 0.5 * math.log(0.5)))
+    for pairing, step in word2vec.METHODS.values():
+        x, near = pairing(torch.tensor([[3, 4]]), torch.tensor([[True, True]]), torch.tensor([[1, 1]]), 1)
+        a, b, no = torch.full((*x.shape, 1), math.log(3)), torch.ones(*x.shape, 1), torch.zeros(1, 1)
+        loss, count, *_ = step(near, a, b, no, 0.5)
+        assert float(loss) == pytest.approx(2 * (-math.log(0.75) - 0.5 * math.log(0.5))) and int(count) == 2
 
 
 def test_a_step_of_a_word_is_over_the_root_of_its_squares():

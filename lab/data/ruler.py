@@ -73,10 +73,10 @@ def ruler(data: Data) -> Ruler:
     made = fresh(data.about, data.compute)
     try:
         made.load_state_dict(safetensors.torch.load_file(file))
+        LOG.info("what is made is measured by the classifier %s", file.stem)
         return made.eval().requires_grad_(False)
     except (OSError, RuntimeError, safetensors.SafetensorError):              # not there yet, or damaged
-        LOG.info("training the classifier of %s by which what is made is measured: once for these examples",
-                 data.cfg.name)
+        LOG.info("training the classifier %s by which what is made is measured: once for these examples", file.stem)
     made = taught(data.about, data.splits["train"], data.compute)
     keep(made, file)
     return made

@@ -1,10 +1,13 @@
-"""Words as vectors. B blocks, T words of each, D width, V different words, M words that are not said."""
+"""Words as vectors. B blocks of L words, of which T stay, N in all; D width, V different words, M that are not said."""
 
 import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.linalg import vector_norm
+from torch.nn.functional import embedding, embedding_bag, softplus
 
 from lab.contract import Batch, Experiment, Learner, Metrics
 from lab.data.shuffled import Shuffled
@@ -20,24 +23,38 @@ POWER = 0.75                      # of the counts, for what is not said (Mikolov
 LEAST = 1e-4                      # the last learning rate over the first
 
 
-def windows(length: Tensor, reach: Tensor) -> Tensor:
-    """[B, T, T]: 1 where the second word is at most `reach` [B, T] away from the first, is another one, and both are
-    among the first `length` [B].
+def windows(x: Tensor, stays: Tensor, reach: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """Words [B, T] of blocks x [B, L], those that stay [B, L] in front, and who is near whom, [B, T, T]: 1 where both
+    stay and the second is another one, at most as far away as `reach` [B, L] says of the first's place.
     """
-    t = reach.shape[1]
-    place = torch.arange(t, device=reach.device)
-    apart = (place[None] - place[:, None]).abs()                                            # [T, T]
-    inside = place < length[:, None]                                                        # [B, T]
-    near = (apart <= reach[:, :, None]) & (apart > 0)
-    return (near & inside[:, :, None] & inside[:, None]).float()
+    length = stays.sum(1, keepdim=True)                                                     # [B, 1]
+    t = max(int(length.max()), 1)
+    x = x.gather(1, (~stays).int().argsort(dim=1, stable=True)[:, :t])                      # [B, T]
+    place = torch.arange(t, device=x.device)
+    inside, apart = place < length, (place[None] - place[:, None]).abs()                    # [B, T], [T, T]
+    bands = (apart <= torch.arange(window + 1, device=x.device)[:, None, None]) & (apart > 0)
+    near = embedding(torch.where(inside, reach[:, :t], 0) * t + place, bands.float().flatten(0, 1))     # [B, T, T]
+    return x, near.mul_(inside[:, None])
 
 
-def kept(x: Tensor, chance: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """[B, T] with the words that stay in front, in their order, and how many they are [B]; `chance` [V] is that of each
-    word, `u` [B, T] from 0 to 1.
-    """
-    stays = u < chance[x]
-    return x.gather(1, (~stays).int().argsort(dim=1, stable=True)), stays.sum(1)
+class Around(NamedTuple):
+    """The same as a list for each word: less to do where nothing is asked of single pairs. W is twice the window."""
+
+    places: Tensor                # [N, W] of the words before and after it
+    near: Tensor                  # [N, W]: 1 for those in its reach
+    back: Tensor                  # [N, W]: 1 for those in whose reach it is itself
+
+
+def around(x: Tensor, stays: Tensor, reach: Tensor, window: int) -> tuple[Tensor, Around]:
+    """Words [N] of all blocks x [B, L], those that stay, and who is near whom; no `reach` [B, L] is above `window`."""
+    count, far, device = stays.sum(1), reach[stays][:, None], x.device                      # [B], [N, 1]
+    last = count.cumsum(0).repeat_interleave(count)[:, None]                                # [N, 1]
+    first = last - count.repeat_interleave(count)[:, None]                                  # [N, 1]
+    steps = torch.cat([torch.arange(-window, 0, device=device), torch.arange(1, window + 1, device=device)])    # [W]
+    places = torch.arange(len(far), device=device)[:, None] + steps                         # [N, W]
+    inside, there = (places >= first) & (places < last), places.clamp(0, max(len(far) - 1, 0))
+    near, back = (inside & (steps.abs() <= each) for each in (far, far[:, 0][there]))
+    return x[stays], Around(there, near.float(), back.float())
 
 
 def chances(counts: Tensor, threshold: float) -> Tensor:
@@ -51,39 +68,46 @@ def chances(counts: Tensor, threshold: float) -> Tensor:
 
 
 def skip_gram(near: Tensor, a: Tensor, b: Tensor, no: Tensor, weight: float) -> tuple[Tensor, ...]:
-    """The loss of saying the words around each, and its gradients by a, b and no (Mikolov et al. 2013b, equation 4).
+    """The loss of saying the words around each, of how many pairs it is the sum, and its gradients by a, b and no
+    (Mikolov et al. 2013b, equation 4).
 
     near [B, T, T]; a [B, T, D] of the words as they say, b [B, T, D] as they are said, no [M, D] of words that are not
-    said, each of which counts `weight` times for each pair: -log s(a_i b_j) - weight sum_m log s(-a_i no_m).
+    said, each of which counts `weight` times for each pair: -log s(a_i b_j) - weight sum_m log s(-a_i no_m), where
+    -log s(x) is softplus(-x).
     """
     pairs = near.sum(2, keepdim=True)                                                       # [B, T, 1]
     yes, other = a @ b.mT, a @ no.T                                                         # [B, T, T], [B, T, M]
-    loss = -(near * logsigmoid(yes)).sum() - weight * (pairs * logsigmoid(-other)).sum()
+    loss = (near * softplus(-yes)).sum() + weight * (pairs * softplus(other).sum(2, keepdim=True)).sum()
     up, down = near * (yes.sigmoid() - 1), weight * pairs * other.sigmoid()
-    return loss, up @ b + down @ no, up.mT @ a, torch.einsum("btm,btd->md", down, a)
+    return loss, pairs.sum(), up @ b + down @ no, up.mT @ a, down.flatten(0, 1).T @ a.flatten(0, 1)
 
 
-def cbow(near: Tensor, a: Tensor, b: Tensor, no: Tensor, weight: float) -> tuple[Tensor, ...]:
-    """The same of saying each word by the mean of those around it (Mikolov et al. 2013a, section 3.1)."""
-    count = near.sum(2, keepdim=True)
-    there, shares = (count > 0).float(), near / count.clamp(min=1)
-    mean = shares @ a                                                                       # [B, T, D]
-    yes, other = (mean * b).sum(2, keepdim=True), mean @ no.T                               # [B, T, 1], [B, T, M]
-    loss = -(there * logsigmoid(yes)).sum() - weight * (there * logsigmoid(-other)).sum()
-    up, down = there * (yes.sigmoid() - 1), weight * there * other.sigmoid()
-    slope = up * b + down @ no
-    return loss, shares.mT @ slope, up * mean, torch.einsum("btm,btd->md", down, mean)
+def cbow(near: Around, a: Tensor, b: Tensor, no: Tensor, weight: float) -> tuple[Tensor, ...]:
+    """The same of saying each word by the mean of those around it (Mikolov et al. 2013a, section 3.1): a and b [N, D],
+    and the sum is over the words that have others around them.
+    """
+    count = near.near.sum(1, keepdim=True)                                                  # [N, 1]
+    there, share = (count > 0).float(), 1 / count.clamp(min=1)
+    mean = embedding_bag(near.places, a, mode="sum", per_sample_weights=near.near * share)  # [N, D]
+    yes, other = (mean * b).sum(1, keepdim=True), mean @ no.T                               # [N, 1], [N, M]
+    loss = (there * (softplus(-yes) + weight * softplus(other).sum(1, keepdim=True))).sum()
+    up, down = there * (yes.sigmoid() - 1), other.sigmoid().mul_(weight * there)
+    slope = (down @ no).add_(up * b).mul_(share)                                            # [N, D]
+    by_a = embedding_bag(near.places, slope, mode="sum", per_sample_weights=near.back)
+    return loss, there.sum(), by_a, up * mean, down.T @ mean
 
 
-METHODS = {"skip_gram": skip_gram, "cbow": cbow}
+METHODS: dict[str, tuple[Callable[..., Any], Callable[..., tuple[Tensor, ...]]]] = {
+    "skip_gram": (windows, skip_gram), "cbow": (around, cbow)}
 
 
 def stepped(table: Tensor, squares: Tensor, rows: Tensor, slope: Tensor, rate: float) -> None:
     """Step down by gradients [N, D] of `rows` [N], over the root of the sum of their mean squares so far [V]: one rate
     for each word (Duchi et al. 2011, section 1.3), since in one step some come a hundred times and most not at all.
     """
-    squares.index_add_(0, rows, slope.square().mean(1))
-    table.index_add_(0, rows, slope / squares[rows].sqrt()[:, None], alpha=-rate)
+    squares.index_add_(0, rows, vector_norm(slope, dim=1).square_() / slope.shape[1])
+    change = slope * (-rate / squares[rows].sqrt())[:, None]                                # [N, D]
+    table.scatter_add_(0, rows[:, None].expand_as(change), change)        # of all ways to add rows the fastest on CPUs
 
 
 class Vectors(Learner):
@@ -100,29 +124,28 @@ class Vectors(Learner):
         self.says_squares, self.is_said_squares = (torch.full((v,), 1e-6, device=device) for _ in range(2))
         self.rng, self.cfg, self.compute = compute.rng("words"), cfg, compute
         self.chance, self.shares = chances(counts.to(device), cfg.subsample), counts.to(device) ** POWER
-        self.step = METHODS[cfg.method]
+        self.pairing, self.step = METHODS[cfg.method]
 
-    def draws(self, x: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Words [B, T], who is near whom [B, T, T], and words that are not said [M]."""
-        x, length = kept(x, self.chance, torch.rand(x.shape, generator=rng, device=x.device))
-        longest = max(int(length.max()), 1)
-        reach = torch.randint(1, self.cfg.window + 1, (len(x), longest), generator=rng, device=x.device)
+    def draws(self, x: Tensor, rng: torch.Generator) -> tuple[Tensor, Any, Tensor]:
+        """Of blocks [B, L] the words that stay, who is near whom, and words that are not said [M]."""
+        stays = torch.rand(x.shape, generator=rng, device=x.device) < self.chance[x]
+        reach = torch.randint(1, self.cfg.window + 1, x.shape, generator=rng, device=x.device)
         others = torch.multinomial(self.shares, self.cfg.shared, replacement=True, generator=rng)
-        return x[:, :longest], windows(length, reach), others
+        return *self.pairing(x, stays, reach, self.cfg.window), others
+
+    def loss(self, x: Tensor, near: Any, others: Tensor) -> tuple[Tensor, ...]:
+        """Its sum, of how many, and its gradients by the vectors of `x`, as they say and are said, and of `others`."""
+        return self.step(near, embedding(x, self.says), embedding(x, self.is_said), self.is_said[others],
+                         self.cfg.negatives / self.cfg.shared)
 
     def update(self, batch: Batch) -> Metrics:
         x, near, others = self.draws(batch["x"], self.rng)
         rate = linear(self.compute.now(), self.cfg.lr, self.cfg.lr * LEAST, self.cfg.decay)
-        given = near, self.says[x], self.is_said[x], self.is_said[others], self.cfg.negatives / self.cfg.shared
-        loss, a, b, no = self.step(*given)
-        stepped(self.says, self.says_squares, x.flatten(), a.flatten(0, 1), rate)
-        stepped(self.is_said, self.is_said_squares, x.flatten(), b.flatten(0, 1), rate)
+        loss, count, a, b, no = self.loss(x, near, others)
+        stepped(self.says, self.says_squares, x.flatten(), a.flatten(0, -2), rate)
+        stepped(self.is_said, self.is_said_squares, x.flatten(), b.flatten(0, -2), rate)
         stepped(self.is_said, self.is_said_squares, others, no, rate)
-        return {"loss/train": loss / self.size(near).clamp(min=1)}
-
-    def size(self, near: Tensor) -> Tensor:
-        """Over what the mean is taken: pairs, or words that have others around them."""
-        return near.sum() if self.cfg.method == "skip_gram" else (near.sum(2) > 0).sum()
+        return {"loss/train": loss / count.clamp(min=1)}
 
     def num_parameters(self) -> int:
         return self.says.numel() + self.is_said.numel()

@@ -34,10 +34,8 @@ class Judge:
     def loss(self, split: str, prefix: str = "") -> Mapping[str, Any]:
         learner, rng, total, count = self.learner, self.data.compute.rng("evaluated words"), 0.0, 0.0
         for batch in self.data.batches(split):
-            x, near, others = learner.draws(batch["x"], rng)
-            given = near, learner.says[x], learner.is_said[x], learner.is_said[others]
-            total += float(learner.step(*given, learner.cfg.negatives / learner.cfg.shared)[0])
-            count += float(learner.size(near))
+            loss, terms, *_ = learner.loss(*learner.draws(batch["x"], rng))
+            total, count = total + float(loss), count + float(terms)
         return {f"{prefix}loss": total / max(count, 1)}
 
     def words(self) -> Mapping[str, Any]:

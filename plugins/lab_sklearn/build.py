@@ -30,7 +30,6 @@ Measure = Callable[[Tensor, Tensor], Mapping[str, Any]]
 
 def build(cfg: Any, world: World) -> Experiment:
     """Raises UsageError for what does not fit together."""
-    refuse_parts(cfg.name, world)
     data, about = world.data, world.data.about
     refuse_data(cfg, data)
     size = math.prod(data.front[1])           # D
@@ -47,13 +46,6 @@ def build(cfg: Any, world: World) -> Experiment:
     said = f"`{make(learner.seed, 1)}` of scikit-learn {sklearn.__version__}, {size:,} numbers per example"
     return Experiment(learner, stream, {name: judge(learner, data, name)}, last, said,
                       predict=None if cfg.name in FINDERS else learner.net)
-
-
-def refuse_parts(name: str, world: World) -> None:
-    """Raises UsageError for a model or an optimizer, which would do nothing."""
-    for group in ("model", "optimizer"):
-        if (chosen := getattr(world.cfg, group)) is not None:
-            raise UsageError(f"{group}={chosen.name}: {name} has no {group}; leave it out")
 
 
 def refuse_data(cfg: Any, data: Data) -> None:
