@@ -129,7 +129,7 @@ class Word2Vec:
 DEFAULT: dict[str, Any] = {
     "budget.epochs": 10, "optimizer.lr": 4e-3, "optimizer.schedule": "cosine", "optimizer.warmup": 100,
     "optimizer.weight_decay": 0.1, "optimizer.beta2": 0.95}
-ROWS = {**DEFAULT, "budget.epochs": 1, "evaluate.every": 20_000,      # of symbols: there are as many as one likes
+ROWS = {**DEFAULT, "budget.epochs": 2, "evaluate.every": 20_000,      # of symbols: there are as many as one likes
         "model.layers": 2}
 TINY = ("model.layers=1", "model.width=16", "agent.batch_size=8", "agent.ema=0.9")
 SMALL = (*TINY, "data.block=16", "data.valid=0.01")
@@ -146,7 +146,7 @@ def lab_agents() -> list[Agent]:
     return [agent(LM, "text", "lm", (*SMALL, "agent.sample=4")), agent(MLM, "text", "lm"),
             agent(SpanCorruption, "text", "lm"), agent(TextClassifier, "texts", "classifier", TINY),
             agent(Seq2Seq, "pairs", "seq2seq", (*TINY, "data.examples=500", "agent.said=4", "budget.epochs=10"),
-                  {"copy": ROWS, "reverse": ROWS, "sort": {**ROWS, "budget.epochs": 2}}),
+                  {"copy": {**ROWS, "budget.epochs": 1}, "reverse": ROWS, "sort": ROWS}),
             Agent("word2vec", Word2Vec, "lab_language.word2vec:word2vec", learns_from="data", kinds=("text",),
                   tuned={"default": {"budget.epochs": 5, "data.tokenizer": "words", "data.lowercase": True}},
                   small=("agent.width=16", "agent.batch_size=4", "data.block=32"))]
