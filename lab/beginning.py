@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .data.tokenizer import Tokenizer
 
 OWN = ("name", "init", "lora", "dropout")             # settings that are not taken from the other run
+FREE = (*OWN, "recompute", "tie")                     # settings that may be others than there
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,20 @@ def begun(net: nn.Module, cfg: Any, goes_on: bool, tokenizers: Sequence["Tokeniz
     if getattr(cfg, "init", "") and not goes_on:
         if tokenizers and (path / TOKENIZER_FILES[0]).exists():
             same_tokens(path, tokenizers)
+        same_settings(path, cfg)
         begin(net, path, cfg.name)
     if rank:
         low_rank(net, rank)
     return net
+
+
+def same_settings(path: Path, cfg: Any) -> None:
+    """Raises UsageError where the network there is another one, though of the same kind."""
+    there = settings_of(path, str(path))
+    for key, value in there.items() if there["name"] == cfg.name else ():
+        if key not in FREE and getattr(cfg, key) != value:
+            raise UsageError(f"model.init={path}: that run has model.{key}={value}, here it is {getattr(cfg, key)}; "
+                             f"leave model.{key} out, and it is taken from there")
 
 
 def same_tokens(path: Path, tokenizers: Sequence["Tokenizer"]) -> None:
@@ -129,9 +140,13 @@ def begin(net: nn.Module, path: Path, model: str) -> None:
                              "with a run of such a model, and leave out the other model.*: they are taken from there")
         rows = len(value) if found.ndim and found.shape[1:] == value.shape[1:] and len(found) > len(value) else None
         if found[:rows].shape != value.shape:         # an agent may have had tokens of its own, behind the others
+            hint = "leave out model.* and data.tokenizer, and they are taken from that run"
+            if "places" in name and found.ndim == value.ndim and len(found) < len(value):
+                hint = (f"it has learned {len(found):,} places of a text, here there are {len(value):,}: learn from "
+                        "shorter texts (data.longest or data.block), or begin with a run whose model.positions are not "
+                        "learned, such as rotary")
             raise UsageError(f"model.init={path}: its {name!r} is {list(found.shape)}, here it would be "
-                             f"{list(value.shape)}; leave out model.* and data.tokenizer, and they are taken from that "
-                             "run, or learn from shorter texts")
+                             f"{list(value.shape)}; {hint}")
         value.copy_(found[:rows])
 
 

@@ -78,6 +78,18 @@ def test_a_prompt_of_letters_that_were_never_seen_is_told(lab, told):
     assert code == 0 and "2 of the 3 tokens of the prompt are not in the vocabulary" in err
 
 
+def test_a_vocabulary_that_is_not_that_of_the_run_is_refused(lab, told):
+    """Two of its letters have changed places."""
+    file = told / "tokenizer.json"
+    plain = json.loads(file.read_text())
+    vocabulary = plain["model"]["vocab"]
+    a, b = [*vocabulary][-2:]
+    vocabulary[a], vocabulary[b] = vocabulary[b], vocabulary[a]
+    file.write_text(json.dumps(plain))
+    code, _, err = lab("sample", told)
+    assert code == 4 and "tokenizer.json is not the vocabulary that the run has learned with: put that one back" in err
+
+
 def test_words_for_pictures_are_refused_and_what_a_run_can_do_is_told(lab, told, tmp_path):
     code, _, err = lab("predict", told, "x.txt")
     assert code == 2 and "lm has nothing to predict with; what it can do: lab sample" in err
@@ -198,8 +210,9 @@ def torch_state(run):
 
 
 @pytest.mark.parametrize("args, said", [
-    (("model.width=32",), r"its 'embed.tokens.weight' is \[\d+, 16\], here it would be \[\d+, 32\]"),
-    (("model.layers=2",), "its network has no 'body.blocks.1"),
+    (("model.width=32",), "that run has model.width=16, here it is 32; leave model.width out"),
+    (("model.norm=layer",), "that run has model.norm=rms, here it is layer; leave model.norm out"),
+    (("model.positions=learned", "data.longest=32"), "that run has model.positions="),
     (("data.tokenizer=chars",), "that run has another vocabulary; leave out data.tokenizer"),
     (("model=lstm_lm",), "its network has no")])
 def test_a_network_that_does_not_fit_is_refused(lab, story, tmp_path, args, said):
@@ -209,6 +222,15 @@ def test_a_network_that_does_not_fit_is_refused(lab, story, tmp_path, args, said
     code, _, err = lab("+agent=text_classifier", "data=text_labels", f"data.path={labelled(tmp_path / 'a.csv')}",
                        f"model.init={first}", "agent.batch_size=8", *args)
     assert code == 2 and re.search(said, err), err
+
+
+def test_places_that_were_not_learned_are_told(lab, story, tmp_path):
+    first = tmp_path / "first"
+    assert lab("+agent=mlm", "data=text", f"data.path={story}", "data.block=8", "model.positions=learned", *TINY, *QUIET,
+               "budget.updates=2", f"hydra.run.dir={first}")[0] == 0
+    code, _, err = lab("+agent=text_classifier", "data=text_labels", f"data.path={labelled(tmp_path / 'a.csv')}",
+                       "data.longest=32", f"model.init={first}")
+    assert code == 2 and "it has learned 8 places of a text, here there are" in err and "data.longest" in err
 
 
 def test_a_model_that_is_named_is_still_that_of_the_run(story, lab, tmp_path):
@@ -328,6 +350,8 @@ def test_a_run_of_two_vocabularies_hands_on_both(lab, tmp_path):
     (("+agent=lm", "data.tokenizer=unigram", "data.vocabulary=5"), "data.vocabulary=5 cannot be learned"),
     (("+agent=word2vec", "budget.epochs=null", "budget.minutes=1"), "give agent.decay"),
     (("+agent=seq2seq", "data.tokenizer_y=words"), "data.joint=true gives both sides the same tokens"),
+    (("+agent=lm", "data.augment.flip=true"), "data.augment.flip is for numbers and pictures, and data=python_docs"),
+    (("+agent=mlm", "data.impute=mean"), "data.impute is for numbers and pictures"),
     (("+agent=lm", "env=CartPole"), "env=gym: lm learns from data and plays no episodes"),
     (("+agent=dqn", "data=python_docs"), "data=python_docs: dqn learns from an environment and reads no data"),
     (("+agent=classifier", "data=python_docs"), "agents that learn from it: lm, mlm, span_corruption, word2vec\n"),

@@ -1,5 +1,6 @@
 """Text as data: tokens, splits, blocks, batches of similar lengths, and what is refused."""
 
+import gzip
 import json
 import re
 import sys
@@ -14,6 +15,7 @@ from lab.config import ComputeConfig
 from lab.data.blocks import Alike, Blocks, trimmed
 from lab.data.config import LongText, Pairs, ShortTexts
 from lab.data.dataset import Held
+from lab.data.files import decoded
 from lab.data.segment import cutter, segmented
 from lab.data.sides import Side
 from lab.data.texts import Text, Texts, cut, tokenized
@@ -55,6 +57,16 @@ def test_at_most_so_many_tokens_small_letters_and_ends():
 def test_a_long_text_is_looked_at_in_pieces_that_end_with_lines():
     assert list(pieces("ab\ncd\nefghijk", 4)) == ["ab\n", "cd\n", "efgh", "ijk"]
     assert "".join(pieces(WORDS * 50, 97)) == WORDS * 50
+
+
+def test_a_packed_file_is_read_as_it_was(tmp_path):
+    """Whatever its name; one that is damaged is told."""
+    file = tmp_path / "a.txt"
+    file.write_bytes(gzip.compress(WORDS.encode()))
+    assert decoded(file) == WORDS
+    file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises(UsageError, match=r"a\.txt is no whole gzip file: "):
+        decoded(file)
 
 
 def test_shares_are_cut_from_the_end_of_all_characters():

@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
 def read(path: str) -> str:
     """Raises UsageError for what is no text."""
     found = file(path, "FILE")
-    text = decoded(found, found.read_bytes())
+    text = decoded(found)
     if not text.strip():
         raise UsageError(f"{path} is empty; expected lines to translate")
     return text

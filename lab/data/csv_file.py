@@ -47,7 +47,7 @@ class CsvFile:
 
 def read(path: Path, separator: str = ",") -> CsvFile:
     """Raises UsageError, with the line, for what is no csv file with a header and at least one row."""
-    rows = list(trimmed(path, parsed(path, decoded(path, path.read_bytes()), separator)))
+    rows = list(trimmed(path, parsed(path, decoded(path), separator)))
     if not rows:
         raise UsageError(f"{path} is empty; expected a line with the names of the columns, and rows")
     header = tuple(field.strip() for field in rows[0][1])

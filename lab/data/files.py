@@ -1,8 +1,12 @@
 """The files of a dataset, where a user says that they are."""
 
+import gzip
+import zlib
 from pathlib import Path
 
 from ..errors import UsageError
+
+GZIP = b"\x1f\x8b"                # the first bytes of a file that it has packed
 
 
 def there(path: str, key: str = "data.path") -> Path:
@@ -28,8 +32,16 @@ def folder(path: str, key: str = "data.path") -> Path:
     return found.absolute()
 
 
-def decoded(path: Path, body: bytes) -> str:
-    """The text in a file, whatever mark stands at its beginning. Raises UsageError, with the line, where it is none."""
+def decoded(path: Path) -> str:
+    """The text in a file, whatever mark stands at its beginning, also of one that gzip has packed. Raises UsageError,
+    with the line, where it is none.
+    """
+    body = path.read_bytes()
+    if body[:2] == GZIP:
+        try:
+            body = gzip.decompress(body)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise UsageError(f"{path} is no whole gzip file: {' '.join(str(error).split())}") from None
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:

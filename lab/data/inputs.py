@@ -86,7 +86,7 @@ def texts(about: About, cfg: Any, paths: Sequence[str], tokenizer: Any) -> Itera
             found = csv_file.read(where, getattr(cfg, "separator", ","))
             given, places = found.fields(getattr(cfg, "text", "text"), "data.text"), found.lines
         else:
-            given = lines(decoded(where, where.read_bytes()))
+            given = lines(decoded(where))
             places = list(range(1, len(given) + 1))
         if not given:
             raise UsageError(f"{path} is empty; expected a text in each line")

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,7 +81,8 @@ class Data:
         """What a run has to remember of its data, so that it can be used without it."""
         x = next(self.batches("train", 1))["x"]
         return {"about": self.about.plain(), "dtype": str(x.dtype).removeprefix("torch."),
-                "examples": {name: len(split) for name, split in self.splits.items()}}
+                "examples": {name: len(split) for name, split in self.splits.items()},
+                "tokenizers": [sha256(each.json.encode()).hexdigest() for each in self.tokenizers]}
 
     def sizes(self) -> str:
         found = ", ".join(f"{len(split):,} for {name}" for name, split in self.splits.items())

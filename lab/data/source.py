@@ -6,11 +6,13 @@ from ..compute import Compute
 from ..config import LabConfig
 from ..errors import UsageError, making
 from ..host import host
+from .config import DataConfig
 from .dataset import SPOKEN
 from .loaded import Data, loaded
 
 WORDS = {"picture": "pictures", "table": "tables", "sequence": "sequences", "text": "long text",
          "texts": "separate texts", "pairs": "pairs of texts"}
+PREPARATION = {"prepare": "auto", "impute": "none", "unseen": "error"}       # of numbers
 
 
 def opened(cfg: LabConfig, compute: Compute, run: Path | None) -> Data:
@@ -25,10 +27,19 @@ def opened(cfg: LabConfig, compute: Compute, run: Path | None) -> Data:
     fits(cfg, found.kind if spoken else found.about.kind)
     if not spoken:
         return loaded(cfg.data, found, compute)
+    no_numbers(cfg.data)
     from .texts import tokenized  # brings in the library of tokenizers
 
     dataset, tokenizers = tokenized(cfg.data, found, run)
     return loaded(cfg.data, dataset, compute, tokenizers)
+
+
+def no_numbers(cfg: DataConfig) -> None:
+    """Raises UsageError for changes and preparation that text cannot have."""
+    asked = [f"data.augment.{name}" for name, value in vars(cfg.augment).items() if value]
+    asked += [f"data.{name}" for name, usual in PREPARATION.items() if getattr(cfg, name) != usual]
+    if asked:
+        raise UsageError(f"{asked[0]} is for numbers and pictures, and data={cfg.name} is text; leave it out")
 
 
 def fits(cfg: LabConfig, kind: str) -> None:

@@ -67,9 +67,15 @@ def read(path: Path, segment: str) -> Tokenizer:
 
 
 def saved(run: Path, segment: str = "none") -> tuple[Tokenizer, ...]:
-    """Those in a run folder. Raises ResumeError for what cannot be read."""
+    """Those in a run folder. Raises ResumeError for what cannot be read, and where they are not those of the run."""
     try:
         first, *others = [run / name for name in TOKENIZER_FILES]
-        return tuple(read(file, segment) for file in (first, *filter(Path.exists, others)))
-    except (OSError, ValueError) as error:
+        found = {file: read(file, segment) for file in (first, *filter(Path.exists, others))}
+        file = run / "data.json"                      # not of what another library has written
+        noted = json.loads(file.read_text()).get("tokenizers", ()) if file.exists() else ()
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ResumeError(f"the tokenizer of {run} cannot be read: {error}") from None
+    for file, its in zip(found, noted, strict=False):
+        if sha256(found[file].json.encode()).hexdigest() != its:
+            raise ResumeError(f"{file} is not the vocabulary that the run has learned with: put that one back")
+    return tuple(found.values())

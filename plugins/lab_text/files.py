@@ -29,7 +29,7 @@ def texts(path: Path) -> list[str]:
 
 def read(path: Path) -> str:
     """Raises UsageError, with the line, for what is no text."""
-    text = decoded(path, path.read_bytes()).replace("\r\n", "\n")
+    text = decoded(path).replace("\r\n", "\n")
     if not text.strip():
         raise UsageError(f"{path} is empty; expected text")
     return text

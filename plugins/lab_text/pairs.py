@@ -1,22 +1,18 @@
 """Pairs of texts. N pairs."""
 
-import gzip
 import importlib
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lab.data import csv_file, files
-from lab.data.files import decoded, file
+from lab.data import csv_file
+from lab.data.files import decoded, file, lines
 from lab.data.texts import Text, Texts
 from lab.errors import UsageError
 
 from .plugin import Aligned, CMUdict, Pairs, Symbols
-
-DAMAGED = (OSError, EOFError, ValueError)             # of gzip
 
 
 def build(cfg: Aligned) -> Texts:
@@ -39,7 +35,7 @@ def aligned(cfg: Aligned, x: str, y: str, key: str) -> Text:
         if paths[0].suffix == ".csv" and paths[0].samefile(paths[1]):
             raise UsageError(f"{key} and {key}_y are the same csv file, {x}; leave {key}_y out, and data.x and data.y "
                              "name its columns")
-        sides = [lines(path) for path in paths]
+        sides = [lines(decoded(path)) for path in paths]
         if len(sides[0]) != len(sides[1]):
             longer = int(len(sides[1]) > len(sides[0]))
             least = len(sides[1 - longer])
@@ -67,17 +63,6 @@ def columns(cfg: Aligned, x: str, key: str) -> csv_file.CsvFile:
         raise UsageError(f"{str(error).rstrip('.')}. Without {key}_y, a second file of as many lines, {path.name} is "
                          "read as a csv file") from None
     return found
-
-
-def lines(path: Path) -> list[str]:
-    """Raises UsageError for what is no text, or no whole .gz file."""
-    body = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            body = gzip.decompress(body)
-        except DAMAGED as error:
-            raise UsageError(f"{path} is no whole gzip file: {' '.join(str(error).split())}") from None
-    return files.lines(decoded(path, body))
 
 
 def symbols(cfg: Symbols) -> Texts:
