@@ -226,8 +226,8 @@ def test_a_network_that_does_not_fit_is_refused(lab, story, tmp_path, args, said
 
 def test_places_that_were_not_learned_are_told(lab, story, tmp_path):
     first = tmp_path / "first"
-    assert lab("+agent=mlm", "data=text", f"data.path={story}", "data.block=8", "model.positions=learned", *TINY, *QUIET,
-               "budget.updates=2", f"hydra.run.dir={first}")[0] == 0
+    assert lab("+agent=mlm", "data=text", f"data.path={story}", "data.block=8", *TINY, *QUIET,
+               "model.positions=learned", "budget.updates=2", f"hydra.run.dir={first}")[0] == 0
     code, _, err = lab("+agent=text_classifier", "data=text_labels", f"data.path={labelled(tmp_path / 'a.csv')}",
                        "data.longest=32", f"model.init={first}")
     assert code == 2 and "it has learned 8 places of a text, here there are" in err and "data.longest" in err
@@ -308,7 +308,7 @@ def test_words_that_are_used_alike_are_near_each_other(lab, story, tmp_path):
     assert rows["cat"] == {"dog", "cow"} and rows["pie"] == {"ham", "jam"}
     assert list(run.rglob("analogies/*.csv"))
     code, _, err = lab("+agent=word2vec", "data=text", f"data.path={story}", "data.block=27", "agent.words=[cats]")
-    assert code == 2 and "the word 'cats' is not in the vocabulary of data=text. Did you mean 'cat'?" in err
+    assert code == 2 and "agent.words and agent.analogies: 'cats' is no token of data=text. Did you mean 'cat'?" in err
 
 
 def test_a_recurrent_network_is_frozen_too(lab, tmp_path):

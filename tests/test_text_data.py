@@ -195,7 +195,7 @@ def test_a_text_shorter_than_a_block_is_refused():
 @pytest.mark.parametrize("args, said", [
     (("data=text",), "data.path is missing: name a text file"),
     (("data=text", "data.path=nowhere.txt"), "data.path=nowhere.txt: there is no such file or folder in"),
-    (("data=text", "data.path=empty.txt"), "empty.txt is empty; expected text"),
+    (("data=text", "data.path=empty.txt"), "empty.txt holds no text"),
     (("data=text", "data.path=latin.txt"), "latin.txt, line 2: it is not UTF-8"),
     (("data=text", "data.path=short.txt"), "the train split has 4 tokens, and data.block=128 needs 129 at least"),
     (("data=text", "data.path=folder"), "folder has no file in it; expected texts"),

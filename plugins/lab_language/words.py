@@ -68,8 +68,8 @@ class Judge:
         """Raises UsageError for one that is not in the vocabulary."""
         found = self.tokenizer.inner.token_to_id(word)
         if found is None:
-            raise UsageError(f"the word {word!r} is not in the vocabulary of data={self.data.cfg.name}. "
-                             f"{closest(word, self.tokenizer.inner.get_vocab())}")
+            raise UsageError(f"agent.words and agent.analogies: {word!r} is no token of "
+                             f"data={self.data.cfg.name}. {closest(word, self.tokenizer.inner.get_vocab())}")
         return int(found)
 
 

@@ -31,7 +31,7 @@ def read(path: Path) -> str:
     """Raises UsageError, with the line, for what is no text."""
     text = decoded(path).replace("\r\n", "\n")
     if not text.strip():
-        raise UsageError(f"{path} is empty; expected text")
+        raise UsageError(f"{path} holds no text")
     return text
 
 
