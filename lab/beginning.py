@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +10,18 @@ from torch import Tensor, nn
 
 from . import argv
 from .chosen import chosen
+from .config import simple
 from .data.config import TOKENIZER_FILES
 from .errors import ResumeError, UsageError
 from .host import host
 from .low_rank import is_new, low_rank, merged
-from .saved_config import read_config
+from .saved_config import TRAINING, read_config
 
 if TYPE_CHECKING:
     from .data.tokenizer import Tokenizer
 
 OWN = ("name", "init", "lora", "dropout")             # settings that are not taken from the other run
-FREE = (*OWN, "recompute", "tie")                     # settings that may be others than there
+FREE = (*OWN, *TRAINING, "tie")                       # settings that may be others than there
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,13 @@ def begun(net: nn.Module, cfg: Any, goes_on: bool, tokenizers: Sequence["Tokeniz
 
 def same_settings(path: Path, cfg: Any) -> None:
     """Raises UsageError where the network there is another one, though of the same kind."""
-    there = settings_of(path, str(path))
-    for key, value in there.items() if there["name"] == cfg.name else ():
-        if key not in FREE and getattr(cfg, key) != value:
-            raise UsageError(f"model.init={path}: that run has model.{key}={value}, here it is {getattr(cfg, key)}; "
-                             f"leave model.{key} out, and it is taken from there")
+    if model_of(path) != cfg.name:
+        return
+    here = simple(asdict(cfg))
+    for key, value in settings_of(path, str(path)).items():
+        if key not in FREE and here[key] != value:
+            raise UsageError(f"model.init={path}: that run has model.{key}={value}, here it is {here[key]}; leave "
+                             f"model.{key} out, and it is taken from there")
 
 
 def same_tokens(path: Path, tokenizers: Sequence["Tokenizer"]) -> None:

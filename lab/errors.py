@@ -83,7 +83,7 @@ def nearest(name: str, known: Iterable[str], meant: str = "",
 
 def closest(name: str, known: Iterable[str]) -> str:
     """The same for names that the help does not list, such as columns."""
-    return nearest(name, known, many="It has {}.")
+    return nearest(name, known, many="There are {}.")
 
 
 def within(name: str, value: float | None, low: float, high: float) -> None:

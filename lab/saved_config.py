@@ -17,7 +17,7 @@ from .mistakes import unknown
 LARGEST = 100_000                 # bytes of a config that is worth reading
 FIXED = ("seed", "env.id", "env.game", "data.name", "data.prepare", "data.impute", "data.tokenizer", "data.tokenizer_y",
          "data.joint", "data.vocabulary", "data.lowercase", "data.segment", "data.block")
-FREE = ("dropout", "recompute")   # of all that a model has: they change how it trains, not what it is
+TRAINING = ("dropout", "recompute")       # of all that a model has: they change how it trains, not what it is
 
 
 class Plain(yaml.SafeLoader):  # type: ignore[misc]
@@ -103,7 +103,7 @@ def change(plain: dict[str, Any], key: str, value: Any) -> None:
         before, node = node, node.get(part)
     if isinstance(node, dict) and not isinstance(value, dict):
         raise UsageError(f"{key} holds several values; name one, such as {key}.{next(iter(node), 'KEY')}=")
-    fixed = key in FIXED or (parents[:1] == ["model"] and last not in FREE)
+    fixed = key in FIXED or (parents[:1] == ["model"] and last not in TRAINING)
     if fixed and node != value:
         raise ResumeError(f"{key} is {node!r} in this run and cannot become {value!r}; start a new one for that")
     before[last] = value

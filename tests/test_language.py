@@ -1,6 +1,7 @@
 """Runs that learn language: from the command line to what is made of them."""
 
 import csv
+import gzip
 import json
 import re
 from pathlib import Path
@@ -176,6 +177,8 @@ def test_texts_are_classified_and_new_ones_are_predicted(lab, tmp_path):
     assert code == 0 and err.count("are not in the vocabulary") == 1 and "600 of 1,500 tokens" in err, err
     code, again, _ = lab("predict", run, tmp_path / "a.csv")
     assert code == 0 and len(again.splitlines()) == 61
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    assert lab("predict", run, tmp_path / "a.csv.gz")[1] == again.replace("a.csv", "a.csv.gz")
     (tmp_path / "new.txt").write_text("a\n\n")
     code, _, err = lab("predict", run, tmp_path / "new.txt")
     assert code == 2 and "new.txt, line 2 is empty; expected a text" in err

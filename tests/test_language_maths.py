@@ -182,25 +182,31 @@ STAYS = torch.tensor([[True, True, False, True], [True, True, True, True]])
 
 
 def test_who_is_near_whom_by_hand():
-    """The 9 is left out; the 8 reaches over two words."""
-    given = WORDS, STAYS, torch.tensor([[1, 1, 1, 1], [2, 1, 1, 1]]), 3
-    x, found = word2vec.windows(*given)
+    """The 9 is left out, whatever its reach; the 8 reaches over two words."""
+    x, found = word2vec.windows(WORDS, STAYS, torch.tensor([[1, 1, 1, 1], [2, 1, 1, 1]]))
     assert x[0, :3].tolist() == [5, 6, 7] and x[1].tolist() == [8, 5, 6, 7]
     assert found[0].tolist() == [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     assert found[1].tolist() == [[0, 1, 1, 0], [1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]]
 
 
 def test_the_same_as_lists_by_hand():
-    x, (places, near, back) = word2vec.around(WORDS, STAYS, torch.tensor([[1, 1, 9, 1], [2, 1, 1, 1]]), 2)
+    x, (places, near, back) = word2vec.around(WORDS, STAYS, torch.tensor([[1, 1, 9, 1], [2, 1, 1, 1]]))
     assert x.tolist() == [5, 6, 7, 8, 5, 6, 7]
     pairs = [[(i, int(places[i, k])) for i, k in each.nonzero().tolist()] for each in (near, back)]
     assert pairs[0] == [(0, 1), (1, 0), (1, 2), (2, 1), (3, 4), (3, 5), (4, 3), (4, 5), (5, 4), (5, 6), (6, 5)]
     assert sorted((j, i) for i, j in pairs[1]) == pairs[0]
 
 
+def test_a_window_that_is_wider_than_a_block_is_the_whole_block():
+    for pairing, _ in word2vec.METHODS.values():
+        _, near = pairing(WORDS, torch.ones_like(STAYS), torch.full_like(WORDS, 10_000))
+        near = near if isinstance(near, torch.Tensor) else near.near
+        assert near.numel() < 100 and int(near.sum()) == 2 * 4 * 3
+
+
 def test_where_no_word_stays_there_is_nothing_to_say():
     for pairing, step in word2vec.METHODS.values():
-        x, near = pairing(WORDS, torch.zeros_like(STAYS), torch.ones_like(WORDS), 2)
+        x, near = pairing(WORDS, torch.zeros_like(STAYS), torch.ones_like(WORDS))
         a, b = (torch.ones(*x.shape, 3) for _ in range(2))
         loss, count, *slopes = step(near, a, b, torch.ones(4, 3), 0.7)
         assert float(loss) == float(count) == 0 and not any(slope.any() for slope in slopes)
@@ -215,7 +221,7 @@ def test_frequent_words_are_left_out_by_hand():
 @pytest.mark.parametrize("method", word2vec.METHODS)
 def test_gradients_of_word_vectors_are_those_of_their_loss(method):
     draws, (pairing, step) = rng(), word2vec.METHODS[method]
-    x, near = pairing(WORDS, STAYS, torch.randint(1, 3, (2, 4), generator=draws), 2)
+    x, near = pairing(WORDS, STAYS, torch.randint(1, 3, (2, 4), generator=draws))
     near = near.double() if method == "skip_gram" else near._replace(near=near.near.double(), back=near.back.double())
     a, b, no = (torch.randn(*shape, 3, generator=draws, dtype=torch.float64, requires_grad=True)
                 for shape in (x.shape, x.shape, (4,)))
@@ -227,7 +233,7 @@ def test_gradients_of_word_vectors_are_those_of_their_loss(method):
 def test_the_loss_of_word_vectors_by_hand():
     """One pair with product ln 3, one other word with product 0: -ln .75 - .5 ln .5, twice."""
     for pairing, step in word2vec.METHODS.values():
-        x, near = pairing(torch.tensor([[3, 4]]), torch.tensor([[True, True]]), torch.tensor([[1, 1]]), 1)
+        x, near = pairing(torch.tensor([[3, 4]]), torch.tensor([[True, True]]), torch.tensor([[1, 1]]))
         a, b, no = torch.full((*x.shape, 1), math.log(3)), torch.ones(*x.shape, 1), torch.zeros(1, 1)
         loss, count, *_ = step(near, a, b, no, 0.5)
         assert float(loss) == pytest.approx(2 * (-math.log(0.75) - 0.5 * math.log(0.5))) and int(count) == 2

@@ -65,7 +65,7 @@ def test_a_packed_file_is_read_as_it_was(tmp_path):
     file.write_bytes(gzip.compress(WORDS.encode()))
     assert decoded(file) == WORDS
     file.write_bytes(file.read_bytes()[:20])
-    with pytest.raises(UsageError, match=r"a\.txt is no whole gzip file: "):
+    with pytest.raises(UsageError, match=r"a\.txt is damaged: "):
         decoded(file)
 
 

@@ -32,16 +32,25 @@ def folder(path: str, key: str = "data.path") -> Path:
     return found.absolute()
 
 
+def content(path: Path) -> bytes:
+    """Unpacked, if gzip has packed it, whatever its name says. Raises UsageError for what is damaged."""
+    body = path.read_bytes()
+    try:
+        return gzip.decompress(body) if body[:2] == GZIP else body
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise UsageError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+
+
+def ending(path: Path) -> str:
+    """Of its name, such as .csv, without the .gz of what gzip has packed."""
+    return Path(path.name.removesuffix(".gz")).suffix
+
+
 def decoded(path: Path) -> str:
     """The text in a file, whatever mark stands at its beginning, also of one that gzip has packed. Raises UsageError,
     with the line, where it is none.
     """
-    body = path.read_bytes()
-    if body[:2] == GZIP:
-        try:
-            body = gzip.decompress(body)
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise UsageError(f"{path} is no whole gzip file: {' '.join(str(error).split())}") from None
+    body = content(path)
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from ..contract import Batch
 from ..errors import UsageError
 from . import csv_file
 from .dataset import About, Column
-from .files import decoded, file, lines, there
+from .files import decoded, ending, file, lines, there
 from .pixels import SUFFIXES, files, is_picture, pixels
 from .reading import opening
 from .table import numbers, table
@@ -82,7 +82,7 @@ def texts(about: About, cfg: Any, paths: Sequence[str], tokenizer: Any) -> Itera
 
     for path in paths:
         where = file(path, "INPUT")
-        if where.suffix == ".csv":
+        if ending(where) == ".csv":
             found = csv_file.read(where, getattr(cfg, "separator", ","))
             given, places = found.fields(getattr(cfg, "text", "text"), "data.text"), found.lines
         else:

@@ -1,5 +1,6 @@
 """The dataset that a config names, ready for an agent."""
 
+from dataclasses import fields
 from pathlib import Path
 
 from ..compute import Compute
@@ -12,7 +13,7 @@ from .loaded import Data, loaded
 
 WORDS = {"picture": "pictures", "table": "tables", "sequence": "sequences", "text": "long text",
          "texts": "separate texts", "pairs": "pairs of texts"}
-PREPARATION = {"prepare": "auto", "impute": "none", "unseen": "error"}       # of numbers
+PREPARATION = ("prepare", "impute", "unseen")                         # of numbers
 
 
 def opened(cfg: LabConfig, compute: Compute, run: Path | None) -> Data:
@@ -27,7 +28,8 @@ def opened(cfg: LabConfig, compute: Compute, run: Path | None) -> Data:
     fits(cfg, found.kind if spoken else found.about.kind)
     if not spoken:
         return loaded(cfg.data, found, compute)
-    no_numbers(cfg.data)
+    if run is None:                                   # what goes on has begun with what it has
+        no_numbers(cfg.data)
     from .texts import tokenized  # brings in the library of tokenizers
 
     dataset, tokenizers = tokenized(cfg.data, found, run)
@@ -36,8 +38,9 @@ def opened(cfg: LabConfig, compute: Compute, run: Path | None) -> Data:
 
 def no_numbers(cfg: DataConfig) -> None:
     """Raises UsageError for changes and preparation that text cannot have."""
+    usual = {each.name: each.default for each in fields(cfg)}
     asked = [f"data.augment.{name}" for name, value in vars(cfg.augment).items() if value]
-    asked += [f"data.{name}" for name, usual in PREPARATION.items() if getattr(cfg, name) != usual]
+    asked += [f"data.{name}" for name in PREPARATION if getattr(cfg, name) != usual[name]]
     if asked:
         raise UsageError(f"{asked[0]} is for numbers and pictures, and data={cfg.name} is text; leave it out")
 

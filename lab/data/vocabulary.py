@@ -71,11 +71,24 @@ def saved(run: Path, segment: str = "none") -> tuple[Tokenizer, ...]:
     try:
         first, *others = [run / name for name in TOKENIZER_FILES]
         found = {file: read(file, segment) for file in (first, *filter(Path.exists, others))}
-        file = run / "data.json"                      # not of what another library has written
-        noted = json.loads(file.read_text()).get("tokenizers", ()) if file.exists() else ()
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        noted = digests(run / "data.json")
+        changed = [file for file, its in zip(found, noted, strict=False)
+                   if sha256(file.read_bytes()).hexdigest() != its]
+    except (OSError, ValueError, RecursionError) as error:
         raise ResumeError(f"the tokenizer of {run} cannot be read: {error}") from None
-    for file, its in zip(found, noted, strict=False):
-        if sha256(found[file].json.encode()).hexdigest() != its:
-            raise ResumeError(f"{file} is not the vocabulary that the run has learned with: put that one back")
+    if changed:
+        raise ResumeError(f"{changed[0]} is not the vocabulary that the run has learned with: put that one back")
     return tuple(found.values())
+
+
+def digests(path: Path) -> list[str]:
+    """Of the vocabularies of a run, by its data.json; none of what another library has written. Raises ValueError."""
+    if not path.exists():
+        return []
+    if path.stat().st_size > LARGEST:
+        raise ValueError("its data.json is far too large")
+    plain = json.loads(path.read_text())
+    found = plain.get("tokenizers", []) if isinstance(plain, dict) else None
+    if not isinstance(found, list):
+        raise ValueError("its data.json is damaged")
+    return found

@@ -1,8 +1,6 @@
 """MNIST and Fashion-MNIST: four files in the format of LeCun et al. 1998. N pictures of H x W pixels."""
 
-import gzip
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ import torch
 
 from lab import cache
 from lab.data.dataset import About, Dataset, Held
-from lab.data.files import folder
+from lab.data.files import content, folder
 from lab.errors import UsageError
 
 from . import downloads
@@ -100,12 +98,3 @@ def array(path: Path, magic: int) -> np.ndarray:
         raise UsageError(f"{path} has {len(body):,} bytes{' unpacked' * (path.suffix == '.gz')}; expected "
                          f"{start + math.prod(shape):,} for the shape {shape}: it is cut off or damaged")
     return np.frombuffer(body, np.uint8, offset=start).reshape(shape).copy()
-
-
-def content(path: Path) -> bytes:
-    """Unpacked, if it is packed, whatever its name says."""
-    body = path.read_bytes()
-    try:
-        return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
-    except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{path} is damaged: {error}") from None

@@ -23,18 +23,18 @@ POWER = 0.75                      # of the counts, for what is not said (Mikolov
 LEAST = 1e-4                      # the last learning rate over the first
 
 
-def windows(x: Tensor, stays: Tensor, reach: Tensor, window: int) -> tuple[Tensor, Tensor]:
+def windows(x: Tensor, stays: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
     """Words [B, T] of blocks x [B, L], those that stay [B, L] in front, and who is near whom, [B, T, T]: 1 where both
-    stay and the second is another one, at most as far away as `reach` [B, L] says of the first's place.
+    stay and the second is another one, at most as far away as `reach` [B, L] says of the place where the first is now.
     """
     length = stays.sum(1, keepdim=True)                                                     # [B, 1]
     t = max(int(length.max()), 1)
     x = x.gather(1, (~stays).int().argsort(dim=1, stable=True)[:, :t])                      # [B, T]
-    place = torch.arange(t, device=x.device)
-    inside, apart = place < length, (place[None] - place[:, None]).abs()                    # [B, T], [T, T]
-    bands = (apart <= torch.arange(window + 1, device=x.device)[:, None, None]) & (apart > 0)
-    near = embedding(torch.where(inside, reach[:, :t], 0) * t + place, bands.float().flatten(0, 1))     # [B, T, T]
-    return x, near.mul_(inside[:, None])
+    place = torch.arange(t, device=x.device, dtype=torch.float32)
+    apart = (place[None] - place[:, None]).abs().fill_diagonal_(torch.inf)                  # [T, T]
+    inside = place < length                                                                 # [B, T]
+    far = torch.where(inside, reach[:, :t].float(), 0)
+    return x, (apart <= far[:, :, None]).float().mul_(inside[:, None])                      # [B, T, T]
 
 
 class Around(NamedTuple):
@@ -45,8 +45,11 @@ class Around(NamedTuple):
     back: Tensor                  # [N, W]: 1 for those in whose reach it is itself
 
 
-def around(x: Tensor, stays: Tensor, reach: Tensor, window: int) -> tuple[Tensor, Around]:
-    """Words [N] of all blocks x [B, L], those that stay, and who is near whom; no `reach` [B, L] is above `window`."""
+def around(x: Tensor, stays: Tensor, reach: Tensor) -> tuple[Tensor, Around]:
+    """Words [N] of all blocks x [B, L], those that stay, and who is near whom, as `reach` [B, L] says of the places
+    that they had.
+    """
+    window = min(int(reach.max()), max(x.shape[1] - 1, 1))
     count, far, device = stays.sum(1), reach[stays][:, None], x.device                      # [B], [N, 1]
     last = count.cumsum(0).repeat_interleave(count)[:, None]                                # [N, 1]
     first = last - count.repeat_interleave(count)[:, None]                                  # [N, 1]
@@ -131,7 +134,7 @@ class Vectors(Learner):
         stays = torch.rand(x.shape, generator=rng, device=x.device) < self.chance[x]
         reach = torch.randint(1, self.cfg.window + 1, x.shape, generator=rng, device=x.device)
         others = torch.multinomial(self.shares, self.cfg.shared, replacement=True, generator=rng)
-        return *self.pairing(x, stays, reach, self.cfg.window), others
+        return *self.pairing(x, stays, reach), others
 
     def loss(self, x: Tensor, near: Any, others: Tensor) -> tuple[Tensor, ...]:
         """Its sum, of how many, and its gradients by the vectors of `x`, as they say and are said, and of `others`."""

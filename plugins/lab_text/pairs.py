@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lab.data import csv_file
-from lab.data.files import decoded, file, lines
+from lab.data.files import decoded, ending, file, lines
 from lab.data.texts import Text, Texts
 from lab.errors import UsageError
 
@@ -32,7 +32,7 @@ def aligned(cfg: Aligned, x: str, y: str, key: str) -> Text:
         if not x:
             raise UsageError(f"{key} is missing: {key}_y={y} needs the file of the texts that are read")
         paths = [file(x, key), file(y, f"{key}_y")]
-        if paths[0].suffix == ".csv" and paths[0].samefile(paths[1]):
+        if ending(paths[0]) == ".csv" and paths[0].samefile(paths[1]):
             raise UsageError(f"{key} and {key}_y are the same csv file, {x}; leave {key}_y out, and data.x and data.y "
                              "name its columns")
         sides = [lines(decoded(path)) for path in paths]
@@ -58,7 +58,7 @@ def columns(cfg: Aligned, x: str, key: str) -> csv_file.CsvFile:
         for column, side in ((cfg.x, "x"), (cfg.y, "y")):
             found.position(column, f"data.{side}")
     except UsageError as error:
-        if path.suffix == ".csv":
+        if ending(path) == ".csv":
             raise
         raise UsageError(f"{str(error).rstrip('.')}. Without {key}_y, a second file of as many lines, {path.name} is "
                          "read as a csv file") from None
