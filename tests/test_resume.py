@@ -331,7 +331,7 @@ def test_a_change_that_is_none(change, text, whole, lab):
 @pytest.mark.parametrize("agent, start, change", [
     ("q_learning", ["env=FrozenLake"], "agent.num_envs=7"),
     ("q_learning", ["env=FrozenLake", "env.options.map_name=4x4"], "env.options.map_name=8x8"),
-    ("sarsa", ["env=CartPole"], "agent.bins=[4,4,4,4]"), ("dqn", [*QUICK, "env=CartPole"], "model.hidden=[17]")])
+    ("sarsa", ["env=CartPole"], "agent.bins=[4,4,4,4]"), ("dqn", [*QUICK, "env=CartPole"], "agent.dueling=true")])
 def test_what_does_not_fit_the_checkpoint_is_refused_and_changes_nothing(agent, start, change, lab, tmp_path):
     assert lab(f"+agent={agent}", *start, "budget.updates=20", "evaluate.videos=0", "hydra.run.dir=run")[0] == 0
     before = (tmp_path / "run" / "config.yaml").read_text()
