@@ -16,6 +16,8 @@ DATA = ("said/bleu", "said/exact", "said/error_rate", "bits_per_byte",
         "accuracy", "loss", "rmse", "mae", "r2", "perplexity", "inertia", "adjusted_rand_index", "reconstruction/error")
 MADE = ("made/frechet", "made/precision", "made/recall", "made/good", "made/classes", "made/class_kl", "made/accuracy",
         "iwae/nats")
+PER_TOKEN = ("accuracy", "loss", "perplexity")        # of a language model: other tokens make other figures
+TOKENS = tuple(f"data.{name}" for name in ("tokenizer", "tokenizer_y", "joint", "vocabulary", "lowercase", "segment"))
 FEW = 4                           # metrics of an evaluation that has none of those
 
 
@@ -104,10 +106,18 @@ def metrics_of(rows: Sequence[Row], asked: Sequence[str]) -> list[str]:
             raise UsageError(f"--metrics {name}: no run has it. {closest(name, there)}")
     if asked:
         return [name if name in there else f"eval/{name}" for name in asked]
-    main = ENV if rows[0].first.kind == "env" else (*MADE, *DATA)
+    main = list(ENV if rows[0].first.kind == "env" else (*MADE, *DATA))
+    if any("perplexity" in name for name in there) and len({tokens(row.first) for row in rows}) > 1:
+        main = [name for name in main if name not in PER_TOKEN]
+        there = dict.fromkeys(name for name in there if name.rpartition("/")[2] not in PER_TOKEN)
     found = [next((full for full in (f"eval/test/{name}", f"eval/{name}") if full in there), "") for name in main]
     found.sort(key=lambda name: not all(row.folded(name) for row in rows))
     return [name for name in found if name] or [name for name in there if name.startswith("eval/")][:FEW]
+
+
+def tokens(run: Run) -> str:
+    """What its tokens come from."""
+    return repr([run.settings.get(key) for key in TOKENS])
 
 
 def best_first(rows: Sequence[Row], metric: str) -> list[Row]:

@@ -235,6 +235,23 @@ def test_rows_are_sorted_by_a_metric_that_all_of_them_have(tmp_path, lab):
     assert "best first by eval/test/made/frechet (smaller is better)" in said and said.index("gan") < said.index("vae")
 
 
+@pytest.mark.parametrize("tokens, names", [
+    ("chars", ["accuracy", "loss", "perplexity"]), ("words", [])])
+def test_figures_of_other_tokens_are_no_measure(tmp_path, lab, tokens, names):
+    """Of a language model; what a classifier of texts finds right does not depend on its tokens."""
+    whole = {"eval/loss": 3.0, "eval/accuracy": 0.3, "eval/perplexity": 20.0}
+    for name, given in (("a", "chars"), ("b", tokens)):
+        plain = config(name)
+        plain["data"]["tokenizer"] = given
+        write(tmp_path / "lm" / name, plain, final=whole)
+        write(tmp_path / "classifier" / name, plain, final={"eval/accuracy": 0.3})
+    found = [rows([opened(tmp_path / kind / name) for name in "ab"]) for kind in ("lm", "classifier")]
+    assert comparing.metrics_of(found[0], []) == [f"eval/{name}" for name in names]
+    assert comparing.metrics_of(found[0], ["loss"]) == ["eval/loss"]
+    assert comparing.metrics_of(found[1], []) == ["eval/accuracy"]
+    assert lab("compare", tmp_path / "lm")[0] == 0
+
+
 def test_a_real_run_has_its_parameters(lab):
     """FrozenLake: 16 states with 4 actions."""
     for seed in (0, 1):
