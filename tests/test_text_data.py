@@ -232,6 +232,14 @@ def test_pairs_that_do_not_belong_together_are_refused(lab, tmp_path, lines, oth
     assert re.search(said, err), err
 
 
+@pytest.mark.parametrize("given", ["x=german", "y=english", "separator=tab"])
+def test_columns_of_two_files_are_refused(lab, tmp_path, given):
+    for name in ("x.txt", "y.txt"):
+        (tmp_path / name).write_text("a\nb\n")
+    code, _, err = lab("+agent=seq2seq", "data=pairs", "data.path=x.txt", "data.path_y=y.txt", f"data.{given}")
+    assert code == 2 and f"data.{given.split('=')[0]} is for a csv file, and data.path_y is a second file" in err
+
+
 def test_a_class_that_was_never_seen_is_refused_with_its_line(lab, tmp_path):
     (tmp_path / "a.csv").write_text("text,label\n" + "hot day,warm\nice age,cold\n" * 10)
     (tmp_path / "b.csv").write_text("text,label\nred hot,warm\nso so,mild\n")

@@ -61,7 +61,7 @@ class Docstrings(ShortTexts):
 
 @dataclass
 class Aligned(Pairs):
-    """Two files, line by line, or two columns of a csv file; files that end in .gz are unpacked."""
+    """Two files, line by line, or two columns of a csv file."""
 
     path: str = ""                # of the lines that are read, or of the csv file
     path_y: str = ""              # of the lines that are said; "": path is a csv file
@@ -80,6 +80,12 @@ class Aligned(Pairs):
         if not self.path:
             raise UsageError("data.path is missing: name the file of the texts that are read, and data.path_y that of "
                              "those that are said")
+        files = (self.path, self.path_y), (self.valid_path, self.valid_path_y), (self.test_path, self.test_path_y)
+        usual = {"x": "x", "y": "y", "separator": ","}
+        given = [name for name in usual if getattr(self, name) != usual[name]]
+        if given and all(y or not x for x, y in files):
+            raise UsageError(f"data.{given[0]} is for a csv file, and data.path_y is a second file of lines; leave one "
+                             "of them out")
 
 
 @dataclass
