@@ -110,7 +110,9 @@ class World:
         return acting(policy, lambda obs: obs if self.normalizer is None else self.normalizer.obs(obs))
 
     def must_fit(self, key: str, n: int, size: int) -> None:
-        """Raises UsageError where memory has no room for the `n` things of `size` bytes that come, perhaps late."""
+        """Raises UsageError where memory has no room for the `n` things of `size` bytes that `key` asks for: they may
+        come long after the start, when it is late to find out.
+        """
         free, takes = room(self.compute.device), n * size
         if takes > free:
             raise UsageError(f"{key}={n:,} of {size:,} bytes each take {takes / 1e9:.1f} GB, {free / 1e9:.1f} GB are "

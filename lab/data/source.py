@@ -1,6 +1,5 @@
 """The dataset that a config names, ready for an agent."""
 
-from dataclasses import fields
 from pathlib import Path
 
 from ..compute import Compute
@@ -38,9 +37,8 @@ def opened(cfg: LabConfig, compute: Compute, run: Path | None) -> Data:
 
 def no_numbers(cfg: DataConfig) -> None:
     """Raises UsageError for changes and preparation that text cannot have."""
-    usual = {each.name: each.default for each in fields(cfg)}
     asked = [f"data.augment.{name}" for name, value in vars(cfg.augment).items() if value]
-    asked += [f"data.{name}" for name in PREPARATION if getattr(cfg, name) != usual[name]]
+    asked += [f"data.{name}" for name in PREPARATION if getattr(cfg, name) != getattr(type(cfg), name)]
     if asked:
         raise UsageError(f"{asked[0]} is for numbers and pictures, and data={cfg.name} is text; leave it out")
 

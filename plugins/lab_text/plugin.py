@@ -81,8 +81,7 @@ class Aligned(Pairs):
             raise UsageError("data.path is missing: name the file of the texts that are read, and data.path_y that of "
                              "those that are said")
         files = (self.path, self.path_y), (self.valid_path, self.valid_path_y), (self.test_path, self.test_path_y)
-        usual = {"x": "x", "y": "y", "separator": ","}
-        given = [name for name in usual if getattr(self, name) != usual[name]]
+        given = [name for name in ("x", "y", "separator") if getattr(self, name) != getattr(type(self), name)]
         if given and all(y or not x for x, y in files):
             raise UsageError(f"data.{given[0]} is for a csv file, and data.path_y is a second file of lines; leave one "
                              "of them out")
