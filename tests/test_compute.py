@@ -300,16 +300,22 @@ def test_bfloat16_is_what_it_is_asked_for_where_it_is_slow_and_refused_where_the
         on(precision="bf16")
 
 
-@pytest.mark.parametrize(("machine", "instructions", "tiles", "expected"), [
-    ("x86_64", False, False, False), ("x86_64", True, False, True), ("AMD64", False, True, True),
-    ("aarch64", False, False, True)])
-def test_x86_needs_instructions_for_bfloat16_whatever_the_library_can_compute(machine, instructions, tiles, expected,
-                                                                              monkeypatch):
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+@pytest.mark.parametrize(("there", "low", "full", "expected"), [
+    (True, 0.5, 1.0, True), (True, 0.9, 1.0, False), (True, 2.0, 1.0, False), (False, 0.5, 1.0, False)])
+def test_bfloat16_is_fast_where_a_product_takes_clearly_less_time(there, low, full, expected, monkeypatch):
+    monkeypatch.setattr(devices, "seconds", {torch.bfloat16: low, torch.float32: full}.get)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: there)
     assert devices.fast_bf16(torch.device("cpu")) is expected
+
+
+def test_a_product_is_timed_once_by_its_quickest_of_some(monkeypatch):
+    clock = itertools.chain.from_iterable((10 * i, 10 * i + gap) for i, gap in enumerate([5, 3, 2, 4, 5, 6, 7, 8]))
+    monkeypatch.setattr(devices.time, "perf_counter", lambda: next(clock))
+    devices.seconds.cache_clear()
+    try:
+        assert devices.seconds(torch.float32) == devices.seconds(torch.float32) == 2
+    finally:
+        devices.seconds.cache_clear()
 
 
 def test_autocast(monkeypatch):
