@@ -39,7 +39,8 @@ class Agent(Entry):
     kinds: tuple[str, ...] = ("picture", "table", "sequence")     # of data, as in lab.data.dataset.About
     tuned: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # ^ env id, env name or data name -> {"agent.batch_size": 64, "optimizer.lr": 1e-3, "budget.steps": 50_000};
-    #   "default" for the others. They stand where the dataclasses' defaults would: YAML and the command line win.
+    #   "default" for the others, and before them "digits+linear" for data or env digits with the model linear.
+    #   They stand where the dataclasses' defaults would: YAML and the command line win.
     #   Those of model.* only where the chosen model takes all that it has of a row.
     small: tuple[str, ...] = ()   # overrides under which 70 updates cross every period: what `lab check` trains
     not_checked: Mapping[str, str] = field(default_factory=dict)    # check that cannot apply -> the reason

@@ -29,13 +29,17 @@ def marked(node: DictConfig, prefix: str, keys: Iterable[str]) -> DictConfig:
 
 
 def tuned(key: str, *, _root_: DictConfig) -> Any:
-    """What the chosen agent says of `key` for the chosen env or data; else the default of its dataclass."""
+    """What the chosen agent says of `key` for the chosen env or data, with the chosen model; else the default of its
+    dataclass.
+    """
     entries, (group, _, name) = host().entries, key.partition(".")
     if group == "budget" and any(given(_root_.budget, other) for other in _root_.budget if other != name):
         return None                       # whoever names another bound means that one
     table = getattr(entries.get(("agent", OmegaConf.select(_root_, "agent.name"))), "tuned", {})
     kind = entries[group, _root_[group].name].config if group in GROUPS else LabConfig
-    for row in rows(table, *(OmegaConf.select(_root_, place) for place in ("env.id", "env.name", "data.name"))):
+    worlds = [OmegaConf.select(_root_, place) for place in ("env.id", "env.name", "data.name")]
+    model = OmegaConf.select(_root_, "model.name")
+    for row in rows(table, *(name for world in worlds for name in (f"{world}+{model}", world))):
         if key in row and (group != "model" or takes(kind, row)):
             return row[key]
     return OmegaConf.select(defaults(kind), name if group in GROUPS else key)

@@ -77,7 +77,8 @@ def test_an_agent_brings_what_goes_with_it_and_the_command_line_wins():
 @pytest.fixture
 def tuned(monkeypatch):
     table = {"default": {"budget.steps": 1100, "optimizer.lr": 0.5, "agent.batch_size": 7, "model.hidden": [3]},
-             "CartPole-v1": {"budget.steps": 2200, "agent.batch_size": 9, "optimizer.lr": 0.25}}
+             "CartPole-v1": {"budget.steps": 2200, "agent.batch_size": 9, "optimizer.lr": 0.25},
+             "CartPole-v1+cnn": {"agent.batch_size": 11, "model.hidden": [4]}}
     entry = dataclasses.replace(host().entry("agent", "dqn"), tuned=table)
     monkeypatch.setitem(host().entries, ("agent", "dqn"), entry)
 
@@ -93,7 +94,8 @@ def tuned_values(*args):
     (["env=CartPole", "optimizer.lr=0.125", "budget.steps=50"], (50, 0.125, 9, [3])),
     (["env=CartPole", "agent.batch_size=1", "model.hidden=[1,2]"], (2200, 0.25, 1, [1, 2])),
     (["env=CartPole", "optimizer=rmsprop"], (2200, 0.25, 9, [3])),
-    (["env=CartPole", "optimizer=sgd"], (2200, 0.01, 9, [3]))])
+    (["env=CartPole", "optimizer=sgd"], (2200, 0.01, 9, [3])), (["env=CartPole", "model=cnn"], (2200, 0.25, 11, [4])),
+    (["env=Acrobot", "model=cnn"], (1100, 0.5, 7, [3]))])
 def test_tuned_values(args, values, tuned):
     assert tuned_values(*args) == values
 

@@ -48,6 +48,9 @@ CLASSIFIER = {
     "digits": {**CLASSES, "budget.epochs": 40, "agent.batch_size": 32, "agent.label_smoothing": 0.1,
                "data.augment.crop": 1, "model.pool": 1, "model.hidden": [128], "model.dropout": 0.5,
                "model.units": 256},
+    # What does not look at neighbours only loses by pictures that are moved.
+    "digits+linear": {"data.augment.crop": 0},
+    "digits+mlp": {"data.augment.crop": 0, "model.dropout": 0.2, "model.hidden": [256, 256]},
     # Gates that begin open keep the first step for hundreds of others (Tallec & Ollivier 2018, section 2).
     "first_symbol": {**CLASSES, "agent.max_grad_norm": 1.0, "budget.epochs": 30, "optimizer.lr": 1e-2,
                      "model.units": 64, "model.forget_bias": 8.0, "model.update_bias": 5.0}}
