@@ -177,7 +177,7 @@ def test_numbers_that_are_none(value, message, tmp_path):
 
 
 def test_a_label_that_training_has_not(tmp_path):
-    with pytest.raises(UsageError, match="split test: example 1 has the label 2; expected 0 to 1"):
+    with pytest.raises(UsageError, match=rf"{tmp_path}.*, split test: example 1 has the label 2; expected 0 to 1"):
         assemble(composed(["+agent=classifier", *save(tmp_path, x_test=np.zeros((1, 5)), y_test=np.array([2]))]))
 
 

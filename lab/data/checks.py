@@ -20,7 +20,7 @@ def checked(dataset: Dataset, cfg: DataConfig) -> None:
     if not (0 < len(about.shape) <= 3 and all(side > 0 for side in about.shape)):
         raise UsageError(f"data={cfg.name}: an example of the shape {list(about.shape)} holds nothing")
     for name, split in splits.items():
-        where = f"data={cfg.name}, split {name}"
+        where = f"{file_of(cfg, name) or f'data={cfg.name}'}, split {name}"
         if not len(split):
             raise UsageError(f"{where}: there is no example; give it some, or leave it out")
         of_targets(about, split, where)
@@ -28,6 +28,11 @@ def checked(dataset: Dataset, cfg: DataConfig) -> None:
             of_tokens(about, split, where)
         elif isinstance(split, Held):
             of_inputs(about, split, where, cfg.impute != "none" and about.kind != "picture")
+
+
+def file_of(cfg: DataConfig, split: str) -> str:
+    """That the user has named, of this split or of all."""
+    return str(getattr(cfg, f"{split}_path", "") or getattr(cfg, "path", ""))
 
 
 def of_inputs(about: About, split: Held, where: str, may_miss: bool) -> None:
