@@ -9,6 +9,7 @@ from lab.data import ruler as rulers
 from lab.data.gallery import Gallery
 from lab.data.inception import Inception
 from lab.data.lessons import Lessons
+from lab.data.made import at_the_end
 from lab.data.prepare import bright
 from lab.data.ruler import Ruler, ruler, seen
 from lab.testing import maker
@@ -111,6 +112,15 @@ def test_what_is_no_network_is_refused(lab, tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_INCEPTION", str(tmp_path / "net.pt"))
     code, _, error = lab("+agent=vae")
     assert code == 2 and "cannot be opened as TorchScript" in error and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("classes, most, told", [((), 100, True), (("a", "b"), 100, False), ((), 0, False)])
+def test_what_is_not_measured_is_told(data, classes, most, told, caplog):
+    with caplog.at_level("INFO", "lab"):
+        found = at_the_end(lambda n, rng, label: None, replace(data, about=replace(data.about, classes=classes)), "test",
+                           most)
+    assert ("gallery" in found) is (bool(classes) and bool(most)) and "wall" in found
+    assert ("what is made will not be measured" in caplog.text) is told
 
 
 def test_it_is_trained_once_and_kept(data, monkeypatch, tmp_path):

@@ -1,11 +1,15 @@
 """The evaluators of what is made, for whoever makes it."""
 
+import logging
+
 from ..contract import Evaluator, Sample
 from .clusters import Clusters
 from .gallery import Gallery, Wall
 from .inception import Inception
 from .lessons import Lessons
 from .loaded import Data
+
+LOG = logging.getLogger("lab")
 
 
 def measured(sample: Sample, data: Data, split: str, most: int, prefix: str = "") -> dict[str, Evaluator]:
@@ -20,6 +24,9 @@ def at_the_end(sample: Sample, data: Data, split: str, most: int) -> dict[str, E
     """All that there are for this data, `split` before each name."""
     prefix = f"{split}/"
     found = measured(sample, data, split, most, prefix)
+    if most and not found:
+        LOG.info("what is made will not be measured: that takes a table or pictures of two classes, and more than 10 "
+                 "examples in the %s split", split)
     if data.about.kind == "picture":
         found["wall"] = Wall(sample, data.compute, prefix)
     if most and Lessons.fits(sample, data):
