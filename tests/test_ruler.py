@@ -117,8 +117,8 @@ def test_what_is_no_network_is_refused(lab, tmp_path, monkeypatch):
 @pytest.mark.parametrize("classes, most, told", [((), 100, True), (("a", "b"), 100, False), ((), 0, False)])
 def test_what_is_not_measured_is_told(data, classes, most, told, caplog):
     with caplog.at_level("INFO", "lab"):
-        found = at_the_end(lambda n, rng, label: None, replace(data, about=replace(data.about, classes=classes)), "test",
-                           most)
+        other = replace(data, about=replace(data.about, classes=classes))
+        found = at_the_end(lambda n, rng, label: None, other, "test", most)
     assert ("gallery" in found) is (bool(classes) and bool(most)) and "wall" in found
     assert ("what is made will not be measured" in caplog.text) is told
 
