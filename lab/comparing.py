@@ -14,10 +14,13 @@ from .recorded import Run
 ENV = ("return/mean", "length/mean")
 DATA = ("said/bleu", "said/exact", "said/error_rate", "bits_per_byte",
         "accuracy", "loss", "rmse", "mae", "r2", "perplexity", "inertia", "adjusted_rand_index", "reconstruction/error")
-MADE = ("made/frechet", "made/precision", "made/recall", "made/good", "made/classes", "made/class_kl", "made/accuracy",
-        "iwae/nats")
-PER_TOKEN = ("accuracy", "loss", "perplexity")        # of a language model: other tokens make other figures
-TOKENS = tuple(f"data.{name}" for name in ("tokenizer", "tokenizer_y", "joint", "vocabulary", "lowercase", "segment"))
+MADE = ("made/frechet", "made/fid", "made/precision", "made/recall", "made/density", "made/coverage", "made/good",
+        "made/classes", "made/class_kl", "made/accuracy", "iwae/nats")
+TOKENS = ("tokenizer", "tokenizer_y", "joint", "vocabulary", "lowercase", "segment")
+MEASURES = {                      # who has such a figure -> which are on a scale that these settings make
+    "perplexity": (("accuracy", "loss", "perplexity"), tuple(f"data.{name}" for name in TOKENS)),
+    "elbo/nats": (("loss", "nats", "bits_per_dim"),
+                  ("agent.likelihood", "agent.binarize", "agent.sigma", "data.prepare"))}
 FEW = 4                           # metrics of an evaluation that has none of those
 
 
@@ -107,17 +110,22 @@ def metrics_of(rows: Sequence[Row], asked: Sequence[str]) -> list[str]:
     if asked:
         return [name if name in there else f"eval/{name}" for name in asked]
     main = list(ENV if rows[0].first.kind == "env" else (*MADE, *DATA))
-    if any("perplexity" in name for name in there) and len({tokens(row.first) for row in rows}) > 1:
-        main = [name for name in main if name not in PER_TOKEN]
-        there = dict.fromkeys(name for name in there if name.rpartition("/")[2] not in PER_TOKEN)
+    other = apart(rows)
+    main = [name for name in main if name.rpartition("/")[2] not in other]
+    there = {name: None for name in there if name.rpartition("/")[2] not in other}
     found = [next((full for full in (f"eval/test/{name}", f"eval/{name}") if full in there), "") for name in main]
     found.sort(key=lambda name: not all(row.folded(name) for row in rows))
     return [name for name in found if name] or [name for name in there if name.startswith("eval/")][:FEW]
 
 
-def tokens(run: Run) -> str:
-    """What its tokens come from."""
-    return repr([run.settings.get(key) for key in TOKENS])
+def apart(rows: Sequence[Row]) -> set[str]:
+    """The last parts of the names of figures that these rows have on scales of their own."""
+    found = set[str]()
+    for mark, (names, settings) in MEASURES.items():
+        having = [row.first for row in rows if any(name.endswith(mark) for name in row.first.final)]
+        if len({repr([run.settings.get(key) for key in settings]) for run in having}) > 1:
+            found |= set(names)
+    return found
 
 
 def best_first(rows: Sequence[Row], metric: str) -> list[Row]:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from .errors import UsageError
-from .text import EncoderDecoder, Reader
 
 ZERO = np.float32(0)
 Activation = Callable[[np.ndarray], Any]                              # in place
@@ -60,11 +59,6 @@ class Denoiser(nn.Module):
     def __init__(self, body: nn.Module, width: int):
         super().__init__()
         self.body, self.width = body, width
-
-
-ROLES: dict[str, type[nn.Module]] = {              # of others: any
-    "autoencoder": Coder, "rivals": Rivals, "denoiser": Denoiser, "causal": Reader, "bidirectional": Reader,
-    "encoder_decoder": EncoderDecoder}
 
 
 class OneHot(nn.Module):

@@ -1,9 +1,29 @@
-"""What a learner warns of, where a run is reviewed."""
+"""What a learner warns of: once in the log, and where a run is reviewed as long as it stands."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .contract import Learner
 from .media import Text
+
+LOG = logging.getLogger("lab")
+
+
+class Warns(Learner):
+    """Warns once of what `warning` says; with "warned" in `saved` once in all sittings of a run."""
+
+    warned = False
+
+    def warning(self) -> str:
+        """What is wrong; empty where nothing is."""
+        raise NotImplementedError
+
+    def warn(self) -> None:
+        """For `logged`."""
+        if not self.warned and (said := self.warning()):
+            self.warned = True
+            LOG.warning(said)
 
 
 class Warned:

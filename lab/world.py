@@ -28,9 +28,10 @@ from .errors import EnvError, UsageError, making
 from .evaluate import EpisodeReturn
 from .host import host
 from .native import NativeEnvs
-from .nn import ROLES, reading
+from .nn import reading
 from .normalize import Normalizer, normalizer
 from .optimizers import overridable
+from .roles import fitting
 from .schedules import scheduled
 from .spaces import COUNTED, about
 from .state import frozen_rng
@@ -149,12 +150,9 @@ class World:
         if (name := getattr(cfg, "name", "none")) not in fit:
             raise UsageError(f"{self.cfg.agent.name} needs a model of role {' or '.join(map(repr, roles))}, came {name}"
                              f"; add model=NAME, one of: {', '.join(sorted(fit))}")
-        net, kind = host().load("model", name)(cfg, *arguments), ROLES.get(fit[name], nn.Module)
-        if not isinstance(net, kind):
-            raise UsageError(f"the build of model={name} returned {type(net).__name__}, no {kind.__module__}."
-                             f"{kind.__name__}, which role {fit[name]!r} has")
+        net = fitting(host().load("model", name)(cfg, *arguments), fit[name], name, self.compute.device, *arguments)
         tokenizers = getattr(vars(self).get("data"), "tokenizers", ())       # where the agent has asked for data
-        return begun(net.to(self.compute.device), cfg, self.run is not None, tokenizers)
+        return begun(net, cfg, self.run is not None, tokenizers)
 
     def net(self, space: Space[Any], outputs: int | None = None) -> nn.Module:
         """The chosen network for observations of `space`: [B, ...] -> [B, outputs], or the features before its last

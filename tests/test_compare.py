@@ -252,6 +252,19 @@ def test_figures_of_other_tokens_are_no_measure(tmp_path, lab, tokens, names):
     assert lab("compare", tmp_path / "lm")[0] == 0
 
 
+@pytest.mark.parametrize("binarize, names", [
+    ("none", ["made/frechet", "made/density", "iwae/nats", "loss"]), ("draw", ["made/frechet", "made/density"])])
+def test_nats_of_other_likelihoods_are_no_measure(tmp_path, binarize, names):
+    """A picture in black and white is said in fewer nats than a grey one. A diffusion model has none."""
+    final = {f"eval/test/{name}": 1.0 for name in ("made/frechet", "made/density", "iwae/nats", "elbo/nats", "loss")}
+    for name, given in (("a", "none"), ("b", binarize), ("c", None)):
+        plain = config(name)
+        plain["agent"]["binarize"] = given
+        write(tmp_path / name, plain, final=final if given else {"eval/test/made/frechet": 1.0})
+    found = rows([opened(tmp_path / name) for name in "abc"])
+    assert comparing.metrics_of(found, []) == [f"eval/test/{name}" for name in names]
+
+
 def test_a_real_run_has_its_parameters(lab):
     """FrozenLake: 16 states with 4 actions."""
     for seed in (0, 1):

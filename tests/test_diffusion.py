@@ -130,6 +130,13 @@ def test_it_learns_two_heaps(lab, tmp_path):
         assert float((one > 0).float().mean()) > 0.95 and math.isfinite(float(one.sum()))
 
 
+@pytest.mark.parametrize("words", ["[8,8,8,8]", "[32,64,64,64] model.groups=64"])
+def test_a_map_of_one_pixel_is_normed_with_other_channels(words):
+    """Eight pixels are halved three times; one number alone has no variance."""
+    made = maker("ddpm", "data=digits", "model=unet", *f"model.channels={words}".split())()
+    assert made.experiment.learner.update(made.experiment.stream.next())["loss/train"].isfinite()
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_samples_of_rows_do_not_explode_where_noise_is_predicted(schedule):
     """Eight heaps on a circle of radius 2: nothing is made further out than the examples are, and most is near it."""

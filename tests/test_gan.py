@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from lab.data.prepare import Picture
 from lab.data.scaled import Scaled
 from lab.media import Text
 from lab.testing import maker
+from lab_gan.losses import slopes
 from lab_gan.networks import Critic, Generator
 from lab_gan.plugin import RivalsConv, RivalsMLP, RivalsResidual
 from lab_gan.rivals import convolutional, dense, residual
@@ -115,10 +117,73 @@ def test_the_critic_learns_nothing_from_the_generators_step():
     assert all(p.requires_grad for p in learner.critic.parameters())
 
 
+@pytest.mark.parametrize("penalty", ["real", "interpolates"])
+@pytest.mark.parametrize("augment", ["[]", "[brightness,contrast,shift]"])
+def test_what_the_critic_steps_down_by_hand(penalty, augment):
+    """Mean of made minus mean of real, and three times the penalty."""
+    made = maker("wgan_gp", "data=digits", f"agent.penalty={penalty}", "agent.penalty_weight=3",
+                 f"agent.augment={augment}", "agent.critic_steps=1")()
+    found = made.experiment.learner.update(made.experiment.stream.next())
+    expected = found["critic/made"] - found["critic/real"] + 3 * found["loss/penalty"]
+    assert found["loss/critic"].item() == pytest.approx(expected.item(), rel=1e-5) and found["loss/penalty"] > 1e-6
+
+
+@pytest.mark.parametrize("penalty, wanted", [("real", 0), ("interpolates", 1)])
+def test_the_penalty_pulls_the_slope_to_what_it_wants(penalty, wanted):
+    learner = maker("gan", "data=digits", f"agent.penalty={penalty}", "agent.penalty_weight=1000", "agent.augment=[]",
+                    "optimizer.lr=3e-3", "optimizer.schedule=constant")().experiment.learner
+    real = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for _ in range(200):
+        learner.improve_critic(real, None, *learner.draws(32, 2))
+    squared = slopes(lambda x: learner.critic(x, None), real).detach()
+    assert squared.mean().item() == pytest.approx(wanted, abs=0.15)
+
+
+def test_the_generator_is_shown_changed_and_told_its_class():
+    learner = maker("conditional_gan", "data=digits", "agent.augment=[brightness]")().experiment.learner
+    told, (z, u) = [], learner.draws(4, 1)
+    learner.critic.register_forward_pre_hook(lambda module, given: told.append((given[0].detach(), given[1])))
+    label = torch.tensor([3, 1, 4, 1])
+    for bright in (0.0, 1.0):
+        learner.improve_generator(label, z, torch.full_like(u, bright))
+        assert torch.equal(told[-1][1], label)
+    assert told[1][0].mean() - told[0][0].mean() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("agent", ["gan", "r1_gan"])
+def test_it_learns_two_heaps(agent, tmp_path):
+    """Of two seeds each makes both heaps, and little between them: rows of one number, -1 or 1."""
+    rng = np.random.default_rng(0)
+    rows = rng.choice([-1.0, 1.0], (512, 1)) + 0.05 * rng.standard_normal((512, 1))
+    np.savez(tmp_path / "heaps.npz", x=rows.astype(np.float32))
+    for seed in range(2):
+        made = maker(agent, "data=npz", f"data.path={tmp_path / 'heaps.npz'}", "model.hidden=[32,32]", "agent.latent=2",
+                     "agent.batch_size=64", "agent.augment=[]", "agent.ema=0.98", "optimizer.lr=2e-3",
+                     "optimizer.beta1=0", "optimizer.schedule=constant", f"seed={seed}")()
+        learner, stream = made.experiment.learner, made.experiment.stream
+        for _ in range(300):
+            learner.update(stream.next())
+        x = made.experiment.sample(500, torch.Generator().manual_seed(0))
+        near = (x.abs() - 1).abs() < 0.3
+        assert float(near.float().mean()) > 0.8 and 0.25 < float((x > 0).float().mean()) < 0.75
+
+
+def test_rows_sorted_by_class_are_measured_as_any_others():
+    """Real ones come out as real, and of all classes, where only some of a sorted split are looked at."""
+    data = maker("gan", "data=ring", "agent.augment=[]")().data
+    splits = {name: split.take(split.y.argsort(stable=True)) for name, split in data.splits.items()}
+    order = torch.randperm(len(splits["train"]), generator=torch.Generator().manual_seed(0))
+    rows = splits["train"].tensors["x"][order]
+    found = Clusters(lambda n, rng, label: rows[:n], replace(data, splits=splits), "test", 500)()
+    assert found["made/classes"] == 8 and found["made/class_kl"] < 0.1 and found["made/precision"] > 0.8
+
+
 def test_samples_come_from_the_average():
     made = maker("gan", "agent.ema=0.9")()
     learner = made.experiment.learner
+    start = [p.detach().clone() for p in learner.average.net.parameters()]
     learner.update(made.experiment.stream.next())
+    assert any(not torch.equal(a, b) for a, b in zip(start, learner.average.net.parameters(), strict=True))
     sample = made.experiment.sample
     first = sample(5, torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -136,6 +201,14 @@ def test_who_has_won_is_said_once(caplog):
     learner.right.fill_(0.995)
     assert [learner.logged(count)["critic/won"] > 0.99 for count in (2, 3)] == [True, True]
     assert len(caplog.records) == 1 and "the critic tells 99.5% apart" in caplog.text
+
+
+def test_who_won_just_before_a_run_was_stopped_is_said_after_it(caplog):
+    made, again = (maker("gan")().experiment for _ in range(2))
+    made.learner.right.fill_(0.995)
+    again.learner.load_state_dict(made.learner.state_dict())
+    again.learner.logged(1)
+    assert caplog.text.count("the critic tells 99.5% apart") == 1
 
 
 def test_who_has_won_is_shown_as_text_and_not_said_again_after_a_resume(caplog):
@@ -225,8 +298,10 @@ def test_mixtures(name, modes, far):
     ("+agent=gan data.augment.mixup=0.2", "data.augment.mixup mixes targets, and gan learns the examples"),
     ("+agent=gan evaluate.samples=5", "evaluate.samples=5 is too few to measure by; use at least 20, or 0 for none"),
     ("+agent=gan agent.loss=hinged", "agent.loss=hinged is not known. Did you mean 'hinge'"),
-    ("+agent=gan agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example"),
-    ("+agent=wgan_gp agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example")])
+    ("+agent=gan agent.batch_size=1", "a step has one example, by agent.batch_size or because there are no more, and "
+     "model.norm=batch needs the variance of several; use model.norm=none, or more examples"),
+    ("+agent=wgan_gp agent.batch_size=1", "model.norm=batch needs the variance of several"),
+    ("+agent=gan agent.batch_size=1 model.norm=none model.critic_norm=batch", "use model.critic_norm=none, or more")])
 def test_refused(words, message, lab):
     code, _, error = lab(*words.split())
     assert code == 2 and message in error, error

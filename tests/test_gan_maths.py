@@ -110,5 +110,3 @@ def test_a_gradient_passes_through_all_changes():
     x = torch.rand(3, 3, 8, 8, requires_grad=True)
     changed(x, list(CHANGES), torch.rand(3, 7)).square().sum().backward()
     assert x.grad.abs().sum() > 0 and x.grad.isfinite().all()
-
-

@@ -1,6 +1,8 @@
 """Autoencoders on the runner: what they find, what they refuse, what can be sampled from them."""
 
 import json
+import pkgutil
+import re
 import shutil
 
 import numpy as np
@@ -188,6 +190,60 @@ def test_every_model_learns(model):
     assert np.mean(losses[-10:]) < np.mean(losses[:5]) - 20
 
 
+def test_the_code_is_drawn_with_the_deviation_that_was_said():
+    """Its decoder sees mean + deviation x noise: the code at the noise 1 is one deviation from that at 0."""
+    learner, codes = maker("vae")().experiment.learner, []
+    learner.net.decode = lambda z, label, real=learner.net.decode: codes.append(z.detach()) or real(z, label)
+    x = torch.rand(5, 1, 8, 8)
+    for noise in (0.0, 1.0):
+        learner.terms(x, None, Draws(noise=torch.full((5, learner.net.latent), noise)))
+    _, log_var = learner.posterior(learner.target(x), None)
+    assert torch.allclose((codes[1] - codes[0]).square(), log_var.exp(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("words, build, part, came", [
+    ("vae agent.likelihood=bernoulli", "lab_vae.coders:dense", "decode", [1, 1, 1, 1]),
+    ("vae agent.likelihood=gaussian", "lab_vae.coders:dense", "decode", [1, 1, 1, 1]),
+    ("vq_vae agent.likelihood=discretized", "lab_vae.coders:dense", "decode", [2, 1, 1, 1]),
+    ("vae", "lab_vae.coders:dense", "encode", [15]), ("gan", "lab_gan.rivals:dense", "generator", [1, 1, 1]),
+    ("gan", "lab_gan.rivals:dense", "critic", [15]), ("ddpm", "lab_diffusion.dense:build", "body", [1, 1, 1])])
+def test_a_model_that_makes_another_shape_is_refused(words, build, part, came, monkeypatch):
+    """A loss would stretch one pixel to the whole picture."""
+    real = pkgutil.resolve_name(build)
+
+    def one(*arguments):
+        made = real(*arguments)
+        getattr(made, part).register_forward_hook(
+            lambda module, given, out: out[..., :1, :1] if out.ndim > 2 else out[:, 1:])
+        return made
+
+    monkeypatch.setattr(build.replace(":", "."), one)
+    agent, *given = words.split()
+    with pytest.raises(UsageError, match=rf"the {part}r? of model=\w+ makes {re.escape(str(came))} of an example"):
+        maker(agent, "model.hidden=[16]" if agent != "ddpm" else "model.width=16", *given)()
+
+
+@pytest.mark.parametrize("bytes_, likelihood, refused", [
+    (np.arange(16) * 17, "auto", False), (np.arange(256), "auto", False), (None, "discretized", False),
+    (None, "discretized", True)])
+def test_levels_are_those_of_all_splits(bytes_, likelihood, refused, tmp_path):
+    """Bytes too are counted; what the test split alone has counts."""
+    rng = np.random.default_rng(0)
+    if bytes_ is not None:
+        x = test = rng.choice(bytes_, (60, 8, 8)).astype(np.uint8)
+    else:
+        x, test = (rng.choice([0.0, middle, 1.0], (60, 1, 8, 8)) for middle in (0.5, 0.30123 if refused else 0.25))
+    np.savez(tmp_path / "a.npz", x=x, x_test=test)
+    make = maker("vae", "data=npz", f"data.path={tmp_path / 'a.npz'}", f"agent.likelihood={likelihood}")
+    if refused:
+        with pytest.raises(UsageError, match="at most 256 even levels"):
+            make()
+        return
+    found = make().experiment.learner.net.likelihood
+    count = {16: 16, 256: 0}[len(bytes_)] if bytes_ is not None else 5
+    assert int(getattr(found, "levels", 0)) == count
+
+
 @pytest.mark.parametrize("agent, build, wanted", [
     ("vae", "lab_vae.coders.dense", "Coder"), ("gan", "lab_gan.rivals.dense", "Rivals"),
     ("ddpm", "lab_diffusion.dense.build", "Denoiser")])
@@ -301,7 +357,7 @@ def test_a_grid_by_hand():
     ("+agent=vae data.augment.mixup=0.2", "data.augment.mixup mixes targets, and vae learns the examples"),
     ("+agent=vae agent.sigma=0.1 agent.likelihood=bernoulli", "agent.sigma=0.1 is for agent.likelihood=gaussian"),
     ("+agent=vae agent.binarize=draw agent.likelihood=gaussian", "agent.binarize=draw is for agent.likelihood=bern"),
-    ("+agent=vae agent.batch_size=1", "agent.batch_size=1 leaves model.norm=batch one example"),
+    ("+agent=vae agent.batch_size=1", "model.norm=batch needs the variance of several"),
     ("+agent=vae model.hidden=[] model=vae_mlp", "model.hidden is []; expected one or more"),
     ("+agent=conditional_vae agent.outlier=3 budget.updates=1", "would not learn agent.outlier=3"),
     ("+agent=vae agent.beta=-1", "agent.beta is -1.0")])
@@ -323,8 +379,6 @@ def test_what_cannot_be_sampled(lab, tmp_path):
             (("vae", "-n", "0"), "-n is 0; expected a number from 1")):
         code, _, error = lab("sample", *words)
         assert code == 2 and message in error
-
-
 
 
 def test_a_book_is_used_and_told(lab, tmp_path):
@@ -366,9 +420,10 @@ def test_a_deviation_that_is_given_can_be_changed(lab, tmp_path):
 
 def test_a_collapsed_book_is_said_once(caplog):
     learner = maker("vq_vae", "agent.codes=200")().experiment.learner
-    learner.net.book.use.fill_(1.0)
+    learner.net.book.chosen.fill_(1.0)
     assert learner.logged(1)["codebook/perplexity"] == pytest.approx(200, rel=1e-4) and not caplog.records
-    learner.net.book.use[1:] = 1e-9
+    learner.net.book.chosen[1:] = 1e-9
+    assert learner.logged(2)["codebook/used"] == 1
     assert [learner.logged(count)["codebook/perplexity"] < 1.01 for count in (2, 3)] == [True, True]
     assert caplog.text.count("the codebook has collapsed: of 200 vectors") == 1
     again = maker("vq_vae", "agent.codes=200")().experiment

@@ -9,7 +9,17 @@ from torch.distributions import Normal
 
 from lab_vae import bounds
 from lab_vae.codebook import Codebook, perplexity
-from lab_vae.likelihoods import Discretized, Gaussian, Likelihood, above, bernoulli, discretized, gaussian, levels
+from lab_vae.likelihoods import (
+    SMALLEST,
+    Discretized,
+    Gaussian,
+    Likelihood,
+    above,
+    bernoulli,
+    discretized,
+    gaussian,
+    levels,
+)
 
 LN2 = math.log(2)
 
@@ -74,7 +84,7 @@ def test_what_is_said_is_read_by_its_likelihood():
     assert Gaussian(0.1).mean(said).flatten().tolist() == pytest.approx([0, math.log(3)])
     two = torch.tensor([[[math.log(3)], [-1.0]]])
     assert Discretized(17).mean(two).item() == pytest.approx(0.75)
-    expected = discretized(torch.tensor([[0.75]]), above(torch.tensor(-1.0)), torch.tensor([[0.5]]), 17)
+    expected = discretized(torch.tensor([[0.75]]), above(SMALLEST, torch.tensor(-1.0)), torch.tensor([[0.5]]), 17)
     assert Discretized(17).nats(two, torch.tensor([[0.5]])).item() == pytest.approx(expected.item())
     assert Gaussian(0, spread=0.4).logged()["likelihood/sigma"] == pytest.approx(0.2, rel=0.01)
     assert [name for name, _ in Gaussian(0.1).named_parameters()] == []
@@ -150,6 +160,23 @@ def test_a_vector_that_nobody_uses_begins_anew():
     assert made.use.tolist() == [3.0, 2.0] and made.vectors[1].item() == pytest.approx(3.0, abs=1e-4)
 
 
+@pytest.mark.parametrize("revive", [0.01, 0.1, 0.5])
+def test_what_was_chosen_is_counted_without_what_was_revived(revive):
+    """One vector of 64 stands for all: as if there were 1, however many begin anew, which look used."""
+    made, rng = Codebook(64, 2), torch.Generator().manual_seed(0)
+    for _ in range(200):
+        made.follow(torch.randn(32, 2, generator=rng), torch.zeros(32, dtype=torch.int64), 0.9, revive, rng)
+        assert perplexity(made.chosen).item() == pytest.approx(1)
+    assert perplexity(made.use).item() > 2 or revive < 0.1
+
+
+@pytest.mark.parametrize("level", [0, 1, 128, 255])
+def test_a_pixel_of_256_levels_that_is_sure_costs_nothing(level):
+    x = torch.tensor([[level / 255]])
+    said = torch.stack([torch.logit(x, eps=1e-7), torch.full((1, 1), -50.0)], 1)              # [B, P, D]
+    assert 0 <= Discretized(256).nats(said, x).item() < 1e-3
+
+
 def test_perplexity_by_hand():
     """All alike: as many as there are. One alone: 1. A half and two quarters: 2 to the 1.5."""
     assert [perplexity(torch.tensor(use)).item() for use in ([3.0] * 5, [7.0, 0, 0], [2.0, 1.0, 1.0])] == pytest.approx(
@@ -157,7 +184,7 @@ def test_perplexity_by_hand():
 
 
 def test_a_scale_stays_above_the_least_and_can_come_back():
-    assert above(torch.tensor([-100.0, -7.0, 3.0])).tolist() == pytest.approx([-7, -7 + LN2, 3], abs=1e-4)
+    assert above(-7.0, torch.tensor([-100.0, -7.0, 3.0])).tolist() == pytest.approx([-7, -7 + LN2, 3], abs=1e-4)
     learned = Gaussian(0, spread=2e-6)
     learned.nats(torch.zeros(1, 1, 1), torch.ones(1, 1)).backward()
     assert learned.log_sigma.grad.abs() > 0

@@ -9,7 +9,7 @@ results/generative/quality/<row>.csv; the table shows those of `SHOWN`.
 ring_*, grid_*     8 and 25 heaps of points in the plane, 2,500 rows made (Metz et al. 2017, Srivastava et al. 2017):
                    classes of 8 or 25 that are found, divergence of their shares, share of rows near one
 digits_*           scikit-learn's digits, each command as it comes
-fashion_*          networks of convolutions on Fashion-MNIST, by the lab's own features: Frechet distance and classes
+fashion_*          fully connected networks on Fashion-MNIST, by the lab's own features: Frechet distance and classes
 fashion_vae        the bound on the likelihood with 5,000 samples, in nats: 228.70 of Exemplar VAE, arXiv:2004.04795
 """
 

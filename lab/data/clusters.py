@@ -10,6 +10,7 @@ from torch import Tensor
 from ..contract import Sample
 from ..figures import points
 from ..generated import balance, fidelity, frechet
+from .dataset import spread
 from .loaded import Data
 
 MOST = 2_500                      # rows that are compared (Srivastava et al. 2017)
@@ -30,11 +31,12 @@ class Clusters:
 
     @staticmethod
     def fits(data: Data, split: str) -> bool:
-        """More rows than their covariance needs."""
+        """More than a few rows of numbers."""
         return data.about.kind == "table" and len(data.splits[split]) > 10
 
     def __call__(self) -> Mapping[str, Any]:
-        (batch,), front = list(self.data.batches(self.split, self.most))[:1], self.data.front[0]
+        held, front = self.data.splits[self.split], self.data.front[0]
+        (batch,) = held.batches([spread(held, self.most)], self.data.compute.device)
         x, n = batch["x"], len(batch["x"])
         told = bool(getattr(self.sample, "classes", 0))
         new = self.sample(n, self.data.compute.rng("gallery"), batch["y"] if told else None)

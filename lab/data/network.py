@@ -54,11 +54,11 @@ def network(world: World, outputs: int | None = None) -> Network:
     return Network(copy.deepcopy(front), body, steps=True, ragged=about.ragged).to(world.compute.device)
 
 
-def enough_examples(net: nn.Module, size: int) -> None:
-    """Raises UsageError where a step has one example, `size`, and layers need the variance of several."""
+def enough_examples(net: nn.Module, size: int, key: str = "model.norm") -> None:
+    """Raises UsageError where a step has one example, `size`, and layers, by `key`, need the variance of several."""
     if size == 1 and mixes(net):
-        raise UsageError("agent.batch_size=1 leaves model.norm=batch one example, which has no variance; use "
-                         "model.norm=none, or more examples in a batch")
+        raise UsageError(f"a step has one example, by agent.batch_size or because there are no more, and {key}=batch "
+                         f"needs the variance of several; use {key}=none, or more examples")
 
 
 def must_have_target(agent: str, data: Data) -> None:

@@ -87,7 +87,7 @@ class Shuffled(Stream):
 
 
 class Even(Shuffled):
-    """All batches have as many examples, `parts` times `batch_size`: they run on from one epoch into the next.
+    """All batches have as many examples, `parts` times `batch_size` or all: they run on from one epoch into the next.
 
     An epoch is still every example once, and need not be a whole number of batches; of data with fewer examples than a
     batch some are in it more than once. What augmentation does to a batch is that of the epoch in which it begins.

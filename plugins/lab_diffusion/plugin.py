@@ -52,8 +52,7 @@ class UNet:
 class DDPM:
     """Learns to take noise away (Ho et al. 2020), in continuous time (Song et al. 2021b).
 
-    Where the data has classes it is told them, most of the time: with its class an example is made of it, without one
-    of any.
+    Where the data has classes it is told them, most of the time: an example is made of the class that is asked for.
     """
 
     name: str = "ddpm"

@@ -91,13 +91,17 @@ class Net(nn.Module):
 
 
 def norm(cfg: UNet, width: int) -> nn.Module:
-    """As many groups as divide the width, at most `cfg.groups` (Wu & He 2018)."""
-    return nn.GroupNorm(math.gcd(cfg.groups, width), width)
+    """As many groups as divide the width, at most `cfg.groups` (Wu & He 2018); one, where else each channel would be a
+    group: of a map of 1 x 1 that is a single number.
+    """
+    groups = math.gcd(cfg.groups, width)
+    return nn.GroupNorm(groups if groups < width else 1, width)
 
 
 def zeros(layer: nn.Conv2d) -> nn.Conv2d:
     """A block that begins as one that changes nothing (Ho et al. 2020, their code)."""
-    nn.init.zeros_(layer.weight)
+    for values in layer.parameters():
+        nn.init.zeros_(values)
     return layer
 
 

@@ -64,7 +64,8 @@ def experiment(cfg: GAN, world: World, classes: int) -> Experiment:
                   world.optimizer(critic.parameters(), cfg.critic_rate, cfg.critic_steps))
     learner = Adversaries(generator, critic, optimizers, scaled, cfg, world.compute)
     stream = data.stream(cfg.batch_size, cfg.critic_steps)
-    enough_examples(nn.ModuleList([generator, critic]), stream.size // cfg.critic_steps)
+    enough_examples(generator, stream.size // cfg.critic_steps)
+    enough_examples(critic, stream.size // cfg.critic_steps, "model.critic_norm")
     return judged(learner, world, stream)
 
 

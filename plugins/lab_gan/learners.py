@@ -1,8 +1,6 @@
 """A generator and a critic that learn from each other. B examples, Z latent numbers."""
 
-import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,29 +8,30 @@ from torch.optim import Optimizer
 
 from lab.average import Average
 from lab.compute import Compute
-from lab.contract import Batch, Learner, Metrics
+from lab.contract import Batch, Metrics
 from lab.modules import mixes
+from lab.warned import Warns
 
 from . import losses
 from .changes import DRAWS, changed
 from .networks import Critic, Generator
 from .plugin import GAN
 
-LOG = logging.getLogger("lab")
 MEMORY, WON = 0.99, 0.99          # of a running mean of how much the critic tells apart; from where on it has won
 
 
-class Adversaries(Learner):
+class Adversaries(Warns):
     """`critic_steps` of the critic, each on an equal part of a batch, then one of the generator on as many examples."""
 
-    saved = ("generator", "critic", "generator_optimizer", "critic_optimizer", "average", "rng", "right")
+    saved = ("generator", "critic", "generator_optimizer", "critic_optimizer", "average", "rng", "right",
+             "warned")
 
     def __init__(self, generator: Generator, critic: Critic, optimizers: tuple[Optimizer, Optimizer],
                  target: Callable[[Tensor], Tensor], cfg: GAN, compute: Compute):
         self.generator, self.critic, self.target, self.cfg, self.compute = generator, critic, target, cfg, compute
         self.generator_optimizer, self.critic_optimizer = optimizers
         self.average = Average(generator, cfg.ema) if cfg.ema else None
-        self.rng, self.right, self.warned = compute.rng("latent"), torch.full((), 0.5, device=compute.device), False
+        self.rng, self.right = compute.rng("latent"), torch.full((), 0.5, device=compute.device)
         self.apart = mixes(critic)
         self.play_critic = self.improve_critic if cfg.penalty != "none" else compute.jit(self.improve_critic)
         self.play_generator = compute.jit(self.improve_generator)         # a penalty's gradient has one of its own
@@ -75,19 +74,28 @@ class Adversaries(Learner):
             with torch.no_grad():
                 made = self.generator(z, label)
             made = made.to(real.dtype)
-            shown = [changed(x, cfg.augment, u[:, i * DRAWS:(i + 1) * DRAWS]) if cfg.augment else x
-                     for i, x in enumerate((real, made))]
-            on_real, on_made = (said.float() for said in self.said(shown[0], shown[1], label))
+            on_real, on_made = (said.float() for said in self.said(self.shown(real, u), self.shown(made, u, 1), label))
         loss, told = losses.of_critic(cfg.loss, on_real, on_made), dict[str, Tensor]()
         if cfg.penalty != "none":
-            at = losses.between(shown[0], shown[1], u[:, -1]) if cfg.penalty == "interpolates" else shown[0]
-            squared = losses.slopes(lambda x: self.critic(x, label), at)
-            cost = losses.away_from_one(squared) if cfg.penalty == "interpolates" else squared.mean()
+            cost = self.penalty(real, made, label, u)
             loss, told = loss + cfg.penalty_weight * cost, {"loss/penalty": cost.detach()}
         norm = self.compute.minimize(loss, self.critic_optimizer)
         on_real, on_made = on_real.detach(), on_made.detach()
         return {"loss/critic": loss.detach(), **told, "critic/real": on_real.mean(), "critic/made": on_made.mean(),
                 "critic/right": losses.right(cfg.loss, on_real, on_made), "grad/critic": norm}
+
+    def shown(self, x: Tensor, u: Tensor, side: int = 0) -> Tensor:
+        """Examples as the critic sees them, changed by the numbers for their side: real ones 0, made ones 1."""
+        return changed(x, self.cfg.augment, u[:, side * DRAWS:(side + 1) * DRAWS]) if self.cfg.augment else x
+
+    def penalty(self, real: Tensor, made: Tensor, label: Tensor | None, u: Tensor) -> Tensor:
+        """Of the critic's slope at real examples (Mescheder et al. 2018, equation 9), or between real and made ones as
+        it sees them (Gulrajani et al. 2017, equation 3): 0-d.
+        """
+        if self.cfg.penalty == "real":
+            return losses.slopes(lambda x: self.critic(self.shown(x, u), label), real).mean()
+        at = losses.between(self.shown(real, u), self.shown(made, u, 1), u[:, -1])
+        return losses.away_from_one(losses.slopes(lambda x: self.critic(x, label), at))
 
     def said(self, real: Tensor, made: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
         """How real both seem, [B] each; seen together, which is faster, where the critic tells each by itself."""
@@ -99,21 +107,14 @@ class Adversaries(Learner):
     def improve_generator(self, label: Tensor | None, z: Tensor, u: Tensor) -> Metrics:
         with self.compute.autocast():
             made = self.generator(z, label)
-            shown = changed(made.float(), self.cfg.augment, u[:, :DRAWS]) if self.cfg.augment else made
+            shown = self.shown(made.float() if self.cfg.augment else made, u)
             loss = losses.of_generator(self.cfg.loss, self.critic(shown, label).float())
         norm = self.compute.minimize(loss, self.generator_optimizer)
         return {"loss/generator": loss.detach(), "grad/generator": norm}
 
     def logged(self, count: int) -> dict[str, float]:
-        if (said := self.warning()) and not self.warned:
-            self.warned = True
-            LOG.warning(said)
+        self.warn()
         return {"critic/won": float(self.right)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """A warning that stands was given before."""
-        super().load_state_dict(state)
-        self.warned = bool(self.warning())
 
     def warning(self) -> str:
         """That the critic has won; of the wasserstein loss it is meant to. Else empty."""

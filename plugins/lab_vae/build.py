@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -133,12 +134,12 @@ def levels_wanted(data: Data) -> int:
 
 
 def levels_of(data: Data) -> int:
-    """Of the pixels of the training split; 0: there are too many, or they are not even."""
+    """Of the pixels of all splits; 0: there are too many, or they are not even."""
     there = torch.zeros(0)
-    for batch in data.batches("train"):
-        if not batch["x"].is_floating_point():
-            return LEVELS
-        there = torch.unique(torch.cat([there, batch["x"].flatten().cpu()]))
+    for batch in chain.from_iterable(data.batches(name) for name in data.splits):
+        x = batch["x"].flatten()
+        kinds = torch.unique(x) if x.is_floating_point() else torch.bincount(x, minlength=LEVELS).nonzero()[:, 0] / 255
+        there = torch.unique(torch.cat([there, kinds.cpu()]))
         if len(there) > LEVELS:
             return 0
     return levels(there)

@@ -11,14 +11,16 @@ class Codebook(nn.Module):
     """Each of K vectors is the running mean of those that it stands for (appendix A.1)."""
 
     vectors: Tensor               # [K, D]
-    use: Tensor                   # [K], vectors per update that each stands for, a running mean
+    use: Tensor                   # [K], vectors per update that each stands for, a running mean; revived: a share
     sums: Tensor                  # [K, D], of what each stands for
+    chosen: Tensor                # [K], the same without what was revived
 
     def __init__(self, size: int, width: int):
         super().__init__()
         self.register_buffer("vectors", torch.randn(size, width))
         self.register_buffer("use", torch.zeros(size))
         self.register_buffer("sums", torch.zeros(size, width))
+        self.register_buffer("chosen", torch.zeros(size))
 
     def nearest(self, x: Tensor) -> Tensor:
         """The places [M] of the vectors nearest to x [M, D]."""
@@ -29,10 +31,11 @@ class Codebook(nn.Module):
         """Move a step towards x [M, D], for which the vectors at `places` [M] stand.
 
         One that stands for less than `revive` of its share begins anew at one of x (Dhariwal et al. 2020, section 3.1);
-        at first that is all of them.
+        at first that is each but those that stand for many.
         """
         share = len(x) / len(self.use)
         chosen = one_hot(places, len(self.use)).to(x.dtype)                                 # [M, K]
+        self.chosen.lerp_(chosen.sum(0), 1 - decay)
         self.use.lerp_(chosen.sum(0), 1 - decay)
         self.sums.lerp_(chosen.T @ x, 1 - decay)
         new = x[torch.randint(len(x), (len(self.use),), generator=rng, device=x.device)]    # [K, D]

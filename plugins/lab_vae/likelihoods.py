@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, softplus
 
-LEAST, MOST = -7.0, 5.0           # of the logarithm of a scale or a deviation
+LEAST, SMALLEST, MOST = -7.0, -9.0, 5.0           # of the logarithm of a deviation, of a scale, of either
 LEVELS = 256                      # of a pixel, at most
 
 
@@ -47,9 +47,9 @@ def levels(x: Tensor) -> int:
     return int(even.int().argmax()) + 2 if even.any() else 0
 
 
-def above(log_scale: Tensor) -> Tensor:
-    """The same where it is well above `LEAST`, and never below it; its gradient is never 0."""
-    return LEAST + softplus(log_scale - LEAST)
+def above(least: float, log_scale: Tensor) -> Tensor:
+    """The same where it is well above the least, and never below it; its gradient is never 0."""
+    return least + softplus(log_scale - least)
 
 
 class Likelihood(nn.Module):
@@ -87,7 +87,7 @@ class Gaussian(Likelihood):
 
     def bounded(self) -> Tensor:
         """The logarithm of the deviation: one that is given is as it is, one that is learned stays above `LEAST`."""
-        return above(self.log_sigma) if isinstance(self.log_sigma, nn.Parameter) else self.log_sigma
+        return above(LEAST, self.log_sigma) if isinstance(self.log_sigma, nn.Parameter) else self.log_sigma
 
     def mean(self, said: Tensor) -> Tensor:
         return said[:, 0]
@@ -97,7 +97,10 @@ class Gaussian(Likelihood):
 
 
 class Discretized(Likelihood):
-    """The mean is said as its logit, so that it stays from 0 to 1; then the logarithm of the scale."""
+    """The mean is said as its logit, so that it stays from 0 to 1; then the logarithm of the scale.
+
+    The least scale lets a pixel of 256 levels that is sure cost nothing.
+    """
 
     said = 2
 
@@ -108,4 +111,4 @@ class Discretized(Likelihood):
         self.register_buffer("levels", torch.tensor(levels))            # saved: the data may be gone
 
     def nats(self, said: Tensor, x: Tensor) -> Tensor:
-        return discretized(said[:, 0].sigmoid(), above(said[:, 1]).clamp(max=MOST), x, self.levels)
+        return discretized(said[:, 0].sigmoid(), above(SMALLEST, said[:, 1]).clamp(max=MOST), x, self.levels)

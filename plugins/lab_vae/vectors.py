@@ -1,23 +1,20 @@
 """An autoencoder whose code is a grid of vectors out of a book (van den Oord et al. 2017). B examples, P places."""
 
-import logging
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor
 
 from lab.contract import Batch, Metrics
+from lab.warned import Warns
 
 from .codebook import perplexity
 from .learners import Draws, Reconstructor
 from .network import Quantized
 from .plugin import VQVAE
 
-LOG = logging.getLogger("lab")
 COLLAPSED = 0.02                  # share of the vectors: with fewer in use the book is as good as empty
+USED = 0.01                       # of its even share, from which on a vector counts as in use
 
 
-class Vectors(Reconstructor):
+class Vectors(Warns, Reconstructor):
     """Steps down -log p(x | code) and the distance to the nearest vectors, which follow (equation 3 and appendix A.1).
 
     The gradient passes from the vectors to what they stand for as if they were equal.
@@ -25,7 +22,7 @@ class Vectors(Reconstructor):
 
     net: Quantized
     cfg: VQVAE
-    warned = False
+    saved = (*Reconstructor.saved, "warned")
 
     def update(self, batch: Batch) -> Metrics:
         found = dict(super().update(batch))
@@ -34,23 +31,19 @@ class Vectors(Reconstructor):
         return found
 
     def logged(self, count: int) -> dict[str, float]:
-        if (said := self.warning()) and not self.warned:
-            self.warned = True
-            LOG.warning(said)
-        return {**super().logged(count), "codebook/perplexity": float(perplexity(self.net.book.use))}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """A warning that stands was given before."""
-        super().load_state_dict(state)
-        self.warned = bool(self.warning())
+        self.warn()
+        chosen = self.net.book.chosen
+        used = float((chosen > USED * chosen.mean()).sum())
+        return {**super().logged(count), "codebook/used": used, "codebook/perplexity": float(perplexity(chosen))}
 
     def warning(self) -> str:
         """That the book has collapsed, where it has; else empty."""
-        size, alike = len(self.net.book.use), float(perplexity(self.net.book.use))
+        size, alike = len(self.net.book.chosen), float(perplexity(self.net.book.chosen))
         if not alike < max(COLLAPSED * size, 1.5):            # before the first update it is no number
             return ""
         return (f"the codebook has collapsed: of {size:,} vectors as many are in use as if there were {alike:.1f} "
-                "(codebook/perplexity); a larger agent.revive or a smaller agent.decay spreads them")
+                "(codebook/perplexity): the codes are much alike; a smaller optimizer.lr, a larger agent.latent or "
+                "fewer agent.codes may help")
 
     def loss(self, x: Tensor, label: Tensor | None, draws: Draws, weight: Tensor) -> tuple[Tensor, Metrics]:
         """Besides, the code as it was before [B, P, width], and what was chosen for it [B, P]."""
