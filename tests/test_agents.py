@@ -22,7 +22,9 @@ CASES = [(agent, check, reason) for agent in AGENTS for check, reason in applica
 HIDDEN, TIRED = (("env=gym", f"env.id=lab/Tiny{name}-v0") for name in ("Hidden", "Tired"))
 LAKE = ("env=FrozenLake", "+env.options.desc=[SFG,FHF]")        # its transition table is known: no Python step per step
 LOGS = {"Recorder.logs", *(f"ActionLog.{name}" for name in ActionLog.saved)}      # what only a replay needs
-SPARED = {*LOGS, "Ring.age", "Sequences.highest", "DeepQ.rng", "Categorical.rng", "Coins.held", "Coins.left"}
+SPARED = {*LOGS, "Ring.age", "Sequences.highest", "DeepQ.rng", "Categorical.rng", "Coins.held", "Coins.left",
+          "Adversaries.warned", "Vectors.warned"}                # what was said once: lab.warned has tests of its own
+OFTEN = [agent for agent in AGENTS if not agent.startswith("sb3_") or agent == "sb3_ppo"]        # one of nine alike
 
 
 @functools.cache
@@ -61,7 +63,8 @@ def first_seen():
     return seen
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", [
+    *OFTEN, *(pytest.param(agent, marks=pytest.mark.slow) for agent in AGENTS if agent not in OFTEN)])
 def test_whatever_is_forgotten_is_noticed(agent, tmp_path, short_fold):
     """Episodes that can be replayed need no actions: what only a replay needs is forgotten in the next test. The kit's
     worlds have no stacked pictures (tests/test_ring.py), and small sequences no error above the first priority of 1.

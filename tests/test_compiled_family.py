@@ -24,7 +24,9 @@ MEMBERS = {"dqn": SMALL, "munchausen_dqn": SMALL, "qr_dqn": (*SMALL, "agent.quan
            "discrete_sac": ("model.hidden=[4]", "agent.batch_size=4")}
 
 
-@pytest.mark.parametrize("agent", MEMBERS)
+@pytest.mark.parametrize("agent", [
+    "dqn", "rainbow", "r2d2", *(pytest.param(agent, marks=pytest.mark.slow)
+                                for agent in ("munchausen_dqn", "qr_dqn", "iqn", "pqn", "discrete_sac"))])
 def test_a_compiled_member_learns_what_it_learns_eagerly(agent, caplog):
     """In 12 updates, past three copies into the target; they act by what they have learned."""
     make = maker(agent, *MEMBERS[agent])

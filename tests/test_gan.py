@@ -324,7 +324,7 @@ def test_what_is_smaller_is_better():
 
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("agent", ["conditional_gan", "wgan_gp"])
+@pytest.mark.parametrize("agent", ["conditional_gan", pytest.param("wgan_gp", marks=pytest.mark.slow)])
 def test_compiled_it_learns_nearly_the_same(agent):
     """A penalty's gradient has a gradient of its own, which no graph has: that step runs as it is."""
     losses = []

@@ -128,7 +128,8 @@ def test_killed_and_resumed_to_the_bit(args, tmp_path):
     resume_is_exact(lambda *more, **given: maker(agent)(*sizes, *rest, *more, **given), tmp_path)
 
 
-@pytest.mark.parametrize("task", ["copy", "reverse", "sort"])
+@pytest.mark.parametrize("task", [
+    "sort", *(pytest.param(task, marks=pytest.mark.slow) for task in ("copy", "reverse"))])
 def test_rows_that_were_never_seen_are_said_without_a_mistake(lab, task, tmp_path):
     """Most rows of 3 to 5 of 5 symbols, of which a tenth is held back."""
     assert lab("+agent=seq2seq", f"data={task}", "data.symbols=5", "data.shortest=3", "data.longest=5",

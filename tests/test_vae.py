@@ -159,7 +159,7 @@ def test_resume_is_exact_with_batch_norm(model, tmp_path):
 
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("agent", ["conditional_vae", "vq_vae"])
+@pytest.mark.parametrize("agent", ["conditional_vae", pytest.param("vq_vae", marks=pytest.mark.slow)])
 def test_compiled_it_learns_the_same(agent):
     """Nearly: sums are taken in another order."""
     losses = []

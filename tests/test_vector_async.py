@@ -82,7 +82,7 @@ def test_row_for_row_as_one_process_and_so_when_resumed(name, tmp_path, caplog):
         envs.close()
 
 
-@pytest.mark.parametrize("agent", ["dqn", "r2d2"])
+@pytest.mark.parametrize("agent", [pytest.param("dqn", marks=pytest.mark.slow), "r2d2"])
 def test_an_agent_learns_what_it_learns_in_one_process_killed_and_resumed(agent, tmp_path):
     """With a memory of each episode too."""
     plain, make = maker(agent), maker(agent, "vector.mode=async", "vector.workers=2")
