@@ -48,8 +48,10 @@ def fitting(net: Any, role: str, name: str, device: torch.device, *arguments: An
         raise UsageError(f"the build of model={name} returned {type(net).__name__}, no {kind.__module__}."
                          f"{kind.__name__}, which role {role!r} has")
     net = net.to(device)
+    if role not in TRIED:
+        return net
     with torch.no_grad(), evaluating([net]), frozen_rng():
-        for part, made, wanted in TRIED[role](net, device, *arguments) if role in TRIED else ():
+        for part, made, wanted in TRIED[role](net, device, *arguments):
             if tuple(made.shape) != (1, *wanted):
                 raise UsageError(f"the {part} of model={name} makes {list(made.shape[1:])} of an example, expected "
                                  f"{list(wanted)}: this model does not fit the data, or its plugin has a mistake")

@@ -23,7 +23,7 @@ HIDDEN, TIRED = (("env=gym", f"env.id=lab/Tiny{name}-v0") for name in ("Hidden",
 LAKE = ("env=FrozenLake", "+env.options.desc=[SFG,FHF]")        # its transition table is known: no Python step per step
 LOGS = {"Recorder.logs", *(f"ActionLog.{name}" for name in ActionLog.saved)}      # what only a replay needs
 SPARED = {*LOGS, "Ring.age", "Sequences.highest", "DeepQ.rng", "Categorical.rng", "Coins.held", "Coins.left",
-          "Adversaries.warned", "Vectors.warned"}                # what was said once: lab.warned has tests of its own
+          "Adversaries.warned", "Vectors.warned"}                # what was said once: tests/test_gan.py, test_vae.py
 OFTEN = [agent for agent in AGENTS if not agent.startswith("sb3_") or agent == "sb3_ppo"]        # one of nine alike
 
 
