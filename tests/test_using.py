@@ -150,6 +150,35 @@ def test_pictures_by_file_and_by_folder(lab, tmp_path):
     assert code == 2 and f"{new / 'c.png'} does not open as a picture" in error
 
 
+def test_pictures_in_an_array(lab, digits, tmp_path):
+    """Bytes or floats, they are the same pictures."""
+    bytes_ = np.random.default_rng(0).integers(0, 256, (300, 8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", x=bytes_)
+    np.savez(tmp_path / "b.npz", x=(bytes_ / np.float32(255))[:, None])
+    code, out, _ = lab("predict", digits, tmp_path / "a.npz", tmp_path / "b.npz")
+    rows = [row.split(",") for row in out.splitlines()[1:]]
+    assert code == 0 and [row[0] for row in rows[:600:299]] == [f"{tmp_path / name}" for name in
+                                                               ("a.npz:1", "a.npz:300", "b.npz:299")]
+    first, second = (np.array([row[2:] for row in some], float) for some in (rows[:300], rows[300:]))
+    np.testing.assert_allclose(first, second, atol=1e-4)
+
+
+@pytest.mark.parametrize("there, new, told", [
+    ((20, 3), (5, 3), ""), ((20, 4, 3), (5, 4, 3), ""),
+    ((20, 3), (5, 2), "an example is a table of [2]; those that were learned from are each a table of [3]"),
+    ((20, 4, 3), (5, 6, 3), "a sequence of [6, 3]; those that were learned from are each a sequence of [4, 3]"),
+    ((20, 3), (5, 4, 3), "an example is a sequence of [4, 3]; those that were learned from are each a table of [3]")])
+def test_numbers_in_an_array(lab, tmp_path, there, new, told):
+    rng, run = np.random.default_rng(0), tmp_path / "run"
+    np.savez(tmp_path / "old.npz", input=rng.random(there), y=np.arange(20) % 2)
+    np.savez(tmp_path / "new.npz", input=rng.random(new))
+    model = "model=mlp" if len(there) == 2 else "model=gru"
+    assert lab("+agent=classifier", "data=npz", f"data.path={tmp_path / 'old.npz'}", "data.x=input", model,
+               "budget.updates=2", f"hydra.run.dir={run}")[0] == 0
+    code, out, error = lab("predict", run, tmp_path / "new.npz")
+    assert told in error and (code == 2) == bool(told) and len(out.splitlines()) == (0 if told else 6), error
+
+
 def test_numbers_come_in_their_own_units(lab, tmp_path):
     path = tmp_path / "line.csv"
     path.write_text("x,y\n" + "\n".join(f"{i / 10},{1000 + 50 * i}" for i in range(200)))

@@ -26,9 +26,9 @@ def main(argv: list[str]) -> int:
     """Writes one row for each example: its name, the class and the chance of every class, or the numbers predicted; of
     autoencoders the nats that it takes to say it.
     """
-    args = Parser("predict", "Predict what a run has learned to predict, for pictures, folders of them or csv files.")
+    args = Parser("predict", "Predict what a run has learned to predict, of pictures, csv or npz files.")
     args.add_argument("run", type=Path, help="a run folder, or one of its checkpoints")
-    args.add_argument("input", nargs="+", metavar="INPUT", help="pictures and folders of them, or csv files")
+    args.add_argument("input", nargs="+", metavar="INPUT", help="pictures and folders of them, csv or npz files")
     args.add_argument("--out", type=Path, default=None, help="predictions.csv or predictions.json (default: printed)")
     args.add_argument("--format", choices=("csv", "json"), default=None, help="of what is printed (default: csv)")
     given = args.parse_args(argv)

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 
 from ..contract import Batch
 from ..errors import UsageError
+from ..host import host
 from . import csv_file
+from .checks import of_inputs
 from .dataset import About, Column
 from .files import decoded, ending, file, lines, there
 from .pixels import SUFFIXES, files, is_picture, pixels
@@ -24,15 +27,46 @@ TOGETHER, SHOWN = 256, 10         # examples in a batch; columns that are named
 
 def inputs(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str],
            tokenizers: Sequence[Any] = ()) -> Iterator[tuple[list[str], Batch]]:
-    """Batches, each with the names of its examples: pictures, the rows or the sequences of csv files, or texts.
+    """Batches, each with the names of its examples: pictures, the rows or the sequences of csv files, texts, or arrays.
 
     `cfg` is the config of the data that was learned from. Raises UsageError, with file and row.
     """
-    if about.kind == "picture":
-        return pictures(about, dtype, paths)
-    if about.kind == "texts":
-        return texts(about, cfg, paths, tokenizers[0])
-    return rows(about, cfg, paths) if about.kind == "table" else sequences(about, cfg, paths)
+    packing = host().entry("data", "npz").config
+    arrayed = about.kind == "picture" or isinstance(cfg, packing)          # numbers have no names in a .npz file
+    for packed, some in groupby(paths, lambda path: arrayed and path.endswith(".npz")):
+        if packed:
+            yield from arrays(about, dtype, cfg, list(some))
+        elif about.kind == "picture":
+            yield from pictures(about, dtype, list(some))
+        elif about.kind == "texts":
+            yield from texts(about, cfg, list(some), tokenizers[0])
+        else:
+            yield from (rows if about.kind == "table" else sequences)(about, cfg, list(some))
+
+
+def arrays(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
+    """Of .npz files, read as data=npz reads them, under the names in the config; examples count from 1."""
+    entry = host().entry("data", "npz")
+    names = {name: getattr(cfg, name) for name in ("x", "length")} if isinstance(cfg, entry.config) else {}
+    for path in paths:
+        found = host().load("data", "npz")(entry.config(name="npz", path=str(file(path, "INPUT")), **names))
+        kind, shape, split = found.about.kind, found.about.shape, found.splits["train"]
+        steps = 1 if about.ragged else 0                            # of which there may be others
+        if kind != about.kind or shape[steps:] != about.shape[steps:] or found.about.ragged > about.ragged:
+            several = ", and of fewer steps" if found.about.ragged else ""
+            raise UsageError(f"{path}: an example is a {kind} of {list(shape)}{several}; those that were learned from "
+                             f"are each a {about.kind} of {list(about.shape)}")
+        of_inputs(found.about, split, path, cfg.impute != "none" and kind != "picture")
+        for some in torch.split(torch.arange(len(split)), TOGETHER):
+            batch = split.take(some).tensors
+            yield [f"{path}:{row + 1}" for row in some.tolist()], {**batch, "x": as_type(batch["x"], dtype)}
+
+
+def as_type(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Bytes from 0 to 255 as floats from 0 to 1, or the other way round."""
+    if x.dtype == dtype:
+        return x
+    return x / 255 if x.dtype == torch.uint8 else (255 * x).round().to(torch.uint8)
 
 
 def pictures(about: About, dtype: torch.dtype, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
@@ -43,7 +77,7 @@ def pictures(about: About, dtype: torch.dtype, paths: Sequence[str]) -> Iterator
         with opening():
             x = torch.from_numpy(np.stack([pixels(path.read_bytes, str(path), (channels, height, width))
                                            for path in some]))                              # [B, C, H, W]
-        yield list(map(str, some)), {"x": x if dtype == torch.uint8 else x / 255}
+        yield list(map(str, some)), {"x": as_type(x, dtype)}
 
 
 def of_folder(path: Path) -> list[Path]:
