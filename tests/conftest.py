@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 
@@ -55,6 +56,21 @@ def lab(tmp_path, monkeypatch, capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def once(lab, tmp_path, tmp_path_factory):
+    """once(NAME, ARGS) -> a copy of the folder of a run that `lab ARGS` trains, the first time that NAME is asked for.
+
+    A test may change the copy; it must not need the data, which is that of the first test.
+    """
+    def trained(name, *args):
+        kept = tmp_path_factory.getbasetemp() / "trained" / name
+        if not kept.exists():
+            assert lab(*args, f"hydra.run.dir={kept}")[0] == 0
+        return shutil.copytree(kept, tmp_path / "run", symlinks=True)
+
+    return trained
 
 
 @pytest.fixture

@@ -29,11 +29,10 @@ def table(tmp_path):
 
 
 @pytest.fixture
-def houses(lab, table, tmp_path):
+def houses(once, table):
     """The folder of a run that has learned it; the data is gone."""
-    run = tmp_path / "run"
-    assert lab("+agent=classifier", "data=csv", f"data.path={table}", "data.target=kind", "model=mlp", *QUIET,
-               "model.hidden=[16]", "model.norm=none", "agent.batch_size=8", f"hydra.run.dir={run}")[0] == 0
+    run = once("houses", "+agent=classifier", "data=csv", f"data.path={table}", "data.target=kind", "model=mlp", *QUIET,
+               "model.hidden=[16]", "model.norm=none", "agent.batch_size=8")
     table.unlink()
     return run
 
@@ -51,11 +50,9 @@ def test_rows_of_a_table_whose_columns_stand_otherwise(lab, houses, tmp_path):
 
 
 @pytest.fixture
-def digits(lab, tmp_path):
+def digits(once):
     """A run of one epoch."""
-    run = tmp_path / "run"
-    assert lab("+agent=classifier", "data=digits", "model=linear", "budget.epochs=1", f"hydra.run.dir={run}")[0] == 0
-    return run
+    return once("digits", "+agent=classifier", "data=digits", "model=linear", "budget.epochs=1")
 
 
 def test_a_classifier_is_evaluated_again_as_at_its_end(lab, digits):
