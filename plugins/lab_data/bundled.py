@@ -1,6 +1,7 @@
 """What comes with scikit-learn. N examples, F columns."""
 
 import importlib
+from functools import cache
 from typing import Any
 
 import torch
@@ -13,8 +14,7 @@ GREYS = 16                        # the brightest pixel of a digit
 
 
 def build(cfg: Bundled) -> Dataset:
-    loaders: Any = importlib.import_module("sklearn.datasets")
-    found = getattr(loaders, f"load_{cfg.name}")()
+    found = read(cfg.name)
     if cfg.name == "digits":
         x = torch.from_numpy(found.images / GREYS).float()[:, None]                         # [N, 1, 8, 8]
         about = About("picture", tuple(x.shape[1:]), classes=tuple(map(str, found.target_names)))
@@ -24,5 +24,11 @@ def build(cfg: Bundled) -> Dataset:
         labelled = "target_names" in found
         about = About("table", tuple(x.shape[1:]), classes=tuple(map(str, found.target_names)) if labelled else (),
                       targets=() if labelled else ("progression",), columns=columns)
-    y = torch.from_numpy(found.target)
+    y = torch.tensor(found.target)
     return Dataset(about, {"train": Held(x=x, y=y.long() if about.classes else y.float()[:, None])})
+
+
+@cache
+def read(name: str) -> Any:
+    """As scikit-learn has it; from its file once in a process."""
+    return getattr(importlib.import_module("sklearn.datasets"), f"load_{name}")()
