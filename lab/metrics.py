@@ -74,7 +74,7 @@ def regression(out: Tensor, y: Tensor, deviation: Tensor, targets: Sequence[str]
 
     In their units, and of each of several by itself: mean absolute error, root mean square error, R2. "r2" is the mean.
     """
-    out, y = out.float(), y.float()
+    out, y = out.double(), y.double()
     found = {"loss": float(((out - y) / deviation).square().mean())}
     if len(targets) == 1:
         return found | errors(out, y)

@@ -47,7 +47,7 @@ def test_a_table(built):
     train = found.splits["train"].tensors
     assert found.about == About("table", (2,), classes=("cat", "dog"),
                                 columns=(Column("age"), Column("colour", ("blue", "red"))))
-    assert train["x"].tolist() == [[1, 1], [2.5, 0], [-3, 1]] and train["x"].dtype == torch.float32
+    assert train["x"].tolist() == [[1, 1], [2.5, 0], [-3, 1]] and train["x"].dtype == torch.float64
     assert train["y"].tolist() == [0, 1, 0] and train["y"].dtype == torch.int64
     assert found.notes == ("'species' has 2 classes to tell apart; data.task=numbers predicts a number",
                            "predicted from 1 columns of numbers (age) and 1 of categories: colour (2)")

@@ -44,7 +44,8 @@ def test_what_each_shape_is(x, about, built):
     found = built({"x": x, "y": Y})
     assert found.about == about
     held = found.splits["train"].tensors["x"]
-    assert tuple(held.shape) == (3, *about.shape) and held.dtype == (torch.uint8 if x.dtype == BYTES else torch.float32)
+    assert tuple(held.shape) == (3, *about.shape) and held.dtype == {
+        BYTES: torch.uint8, np.float64: torch.float64}.get(x.dtype.type, torch.float32)
 
 
 def test_channels_come_first_and_the_fourth_is_lost(built):

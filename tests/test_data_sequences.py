@@ -32,7 +32,7 @@ def test_steps_come_in_the_order_of_the_file(built):
     assert found.about == About("sequence", (3, 2), ("x", "y"), columns=(Column("v"), Column("w")), ragged=True)
     assert train["x"].tolist() == [[[1, 2], [5, 6], [9, 10]], [[3, 4], [11, 12], [0, 0]], [[7, 8], [0, 0], [0, 0]]]
     assert train["length"].tolist() == [3, 2, 1] and train["length"].dtype == torch.int64
-    assert train["y"].tolist() == [0, 1, 0] and train["x"].dtype == torch.float32
+    assert train["y"].tolist() == [0, 1, 0] and train["x"].dtype == torch.float64
 
 
 def test_many_steps_keep_their_order(built):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .. import checkpoint
 from ..data.dataset import About
+from ..data.network import single
 from ..errors import LabError, UsageError
 from .parser import Parser
 from .using import opened
@@ -32,8 +33,7 @@ class Saying(nn.Module):
         self.net = net
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.net(x).float()
-        return out
+        return single(self.net(x))
 
 
 def main(argv: list[str]) -> int:

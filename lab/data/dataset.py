@@ -46,6 +46,7 @@ class About:
     ragged: bool = False                      # sequences are of several lengths
     vocabulary: tuple[int, ...] = ()          # of text: tokens that there are; of pairs also those of y
     answer: int = 0                           # of pairs: tokens of the longest y
+    wide: bool = False                        # numbers, of examples and targets, are float64: float32 would not do
 
     @property
     def outputs(self) -> int:

@@ -37,12 +37,12 @@ class Described(Exhibition):
 
 
 def stand_in(about: About) -> Split:
-    n = max(2, len(about.classes))
+    n, number = max(2, len(about.classes)), torch.float64 if about.wide else torch.float32
     if about.kind == "text":
         return Tokens(np.zeros(2 * about.shape[0] + 1, np.int64), about.shape[0], 1)
-    tensors = {"x": torch.zeros(n, *about.shape, dtype=torch.int64 if about.kind in SPOKEN else torch.float32)}
+    tensors = {"x": torch.zeros(n, *about.shape, dtype=torch.int64 if about.kind in SPOKEN else number)}
     if about.outputs:
-        tensors["y"] = torch.arange(n) if about.classes else torch.zeros(n, len(about.targets))
+        tensors["y"] = torch.arange(n) if about.classes else torch.zeros(n, len(about.targets), dtype=number)
     if about.kind == "pairs":
         tensors |= {"y": torch.zeros(n, about.answer, dtype=torch.int64), "y_length": torch.full((n,), about.answer)}
     if about.kind in ("sequence", "texts", "pairs"):

@@ -41,7 +41,8 @@ def inputs(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str],
         elif about.kind == "texts":
             yield from texts(about, cfg, list(some), tokenizers[0])
         else:
-            yield from (rows if about.kind == "table" else sequences)(about, cfg, list(some))
+            for names, batch in (rows if about.kind == "table" else sequences)(about, cfg, list(some)):
+                yield names, {**batch, "x": as_type(batch["x"], dtype)}
 
 
 def arrays(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
@@ -63,9 +64,9 @@ def arrays(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str]) -> 
 
 
 def as_type(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Bytes from 0 to 255 as floats from 0 to 1, or the other way round."""
-    if x.dtype == dtype:
-        return x
+    """Numbers, and bytes from 0 to 255 as floats from 0 to 1, or the other way round."""
+    if x.dtype == dtype or (x.is_floating_point() and dtype.is_floating_point):
+        return x.to(dtype)
     return x / 255 if x.dtype == torch.uint8 else (255 * x).round().to(torch.uint8)
 
 
@@ -157,7 +158,7 @@ def padded(about: About, path: str, found: dict[str, np.ndarray]) -> Batch:
     if not about.ragged and (odd := [name for name, each in found.items() if len(each) != longest]):
         raise UsageError(f"{path}: the sequence {odd[0]!r} has {len(found[odd[0]])} steps; all that were learned from "
                          f"have {longest}")
-    x = np.zeros((len(found), max(lengths), about.shape[1]), np.float32)
+    x = np.zeros((len(found), max(lengths), about.shape[1]))
     for i, each in enumerate(found.values()):
         x[i, :len(each)] = each
     return {"x": torch.from_numpy(x), "length": torch.tensor(lengths)}

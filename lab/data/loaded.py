@@ -19,6 +19,7 @@ from .blocks import Alike, Blocks
 from .checks import checked
 from .config import DataConfig
 from .dataset import About, Dataset, Held, Split
+from .narrow import narrowed
 from .prepare import Front, fitted
 from .shuffled import Even, Shuffled
 from .splits import split_rows
@@ -97,6 +98,7 @@ def described(about: About) -> str:
     if about.vocabulary:
         shape = f"{about.shape[0]:,} tokens"
     said = f"{about.kind} of {shape}" + (" or shorter" if about.ragged else "")
+    said += ", in double precision, which single would not tell apart" if about.wide else ""
     if about.classes:
         return f"{said}, {len(about.classes)} classes"
     return f"{said}, {len(about.targets)} numbers to predict" if about.targets else said
@@ -105,6 +107,7 @@ def described(about: About) -> str:
 def loaded(cfg: DataConfig, dataset: Dataset, compute: Compute, tokenizers: tuple["Tokenizer", ...] = ()) -> Data:
     """Raises UsageError for data that nothing can be learned from, with the place."""
     checked(dataset, cfg)
+    dataset = narrowed(dataset)
     splits = dataset.splits if tokenizers else parted(cfg, dataset)          # tokens come from a training split
     parts = {name: split for name, split in splits.items() if len(split)}
     missing_class(dataset.about, parts["train"])

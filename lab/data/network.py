@@ -28,6 +28,11 @@ class Network(nn.Module):
         return last
 
 
+def single(out: Tensor) -> Tensor:
+    """Outputs in single precision; those in double are numbers that need it."""
+    return out if out.dtype == torch.float64 else out.float()
+
+
 def as_rows(x: Tensor) -> Tensor:
     """A picture [B, C, H, W] as its rows from top to bottom, [B, H, C * W]; sequences as they are."""
     return x if x.ndim == 3 else x.movedim(1, 2).flatten(2)

@@ -42,35 +42,35 @@ class Picture(nn.Module):
 
 
 class Numbers(nn.Module):
-    """[..., F] to [..., F]: what is missing filled in, then (x - shift) / scale."""
+    """[..., F] to [..., F], single precision: what is missing filled in, then (x - shift) / scale in that of `kind`."""
 
     fill: Tensor
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, numbers: int):
+    def __init__(self, numbers: int, kind: torch.dtype = torch.float32):
         super().__init__()
-        self.register_buffer("fill", torch.zeros(numbers))
-        self.register_buffer("shift", torch.zeros(numbers))
-        self.register_buffer("scale", torch.ones(numbers))
+        self.register_buffer("fill", torch.zeros(numbers, dtype=kind))
+        self.register_buffer("shift", torch.zeros(numbers, dtype=kind))
+        self.register_buffer("scale", torch.ones(numbers, dtype=kind))
 
     def forward(self, x: Tensor) -> Tensor:
-        return (torch.where(x.isnan(), self.fill, x) - self.shift) / self.scale
+        return ((torch.where(x.isnan(), self.fill, x) - self.shift) / self.scale).float()
 
 
 class Columns(nn.Module):
     """A table's numbers [B, F] to [B, G]: its numeric columns as `Numbers`, then the others as indicators."""
 
-    def __init__(self, columns: tuple[Column, ...]):
+    def __init__(self, columns: tuple[Column, ...], kind: torch.dtype = torch.float32):
         super().__init__()
         self.numeric = [i for i, column in enumerate(columns) if column.categories is None]
         self.chosen = [i for i, column in enumerate(columns) if column.categories is not None]
         self.sizes = [len(column.categories) for column in columns if column.categories is not None]
-        self.numbers = Numbers(len(self.numeric))
+        self.numbers = Numbers(len(self.numeric), kind)
 
     def forward(self, x: Tensor) -> Tensor:
         parts = [self.numbers(x[:, self.numeric])] if self.numeric else []
-        parts += [one_hot(x[:, i].long(), size + 1)[:, :-1].to(x.dtype)         # the last stands for all others
+        parts += [one_hot(x[:, i].long(), size + 1)[:, :-1].float()             # the last stands for all others
                   for i, size in zip(self.chosen, self.sizes, strict=True)]
         return torch.cat(parts, -1)                                             # [B, G]
 
@@ -82,10 +82,11 @@ def back(front: nn.Module, x: Tensor) -> Tensor:
     """What `front` makes of examples, as they stand in the data again; of indicators the largest is taken."""
     if isinstance(front, Columns):
         numbers, *chosen = torch.split(x, [len(front.numeric), *front.sizes], -1)           # [B, n], [B, size]
-        found = x.new_zeros(len(x), len(front.numeric) + len(front.chosen))                 # [B, F]
-        found[:, front.numeric] = back(front.numbers, numbers)
+        plain = back(front.numbers, numbers)
+        found = plain.new_zeros(len(x), len(front.numeric) + len(front.chosen))             # [B, F]
+        found[:, front.numeric] = plain
         for i, indicators in zip(front.chosen, chosen, strict=True):
-            found[:, i] = indicators.argmax(-1).to(x.dtype)
+            found[:, i] = indicators.argmax(-1).to(found.dtype)
         return found
     assert isinstance(front, Picture | Numbers)
     return x * front.scale + front.shift
@@ -93,12 +94,13 @@ def back(front: nn.Module, x: Tensor) -> Tensor:
 
 def front(about: About) -> tuple[Front, tuple[int, ...]]:
     """What is to be fitted, as yet changing nothing, and the shape that a network sees behind it."""
+    kind = torch.float64 if about.wide else torch.float32
     if about.kind == "picture":
         return Picture(about.shape[0]), about.shape
     if about.kind == "table":
-        columns = Columns(about.columns)
+        columns = Columns(about.columns, kind)
         return columns, (len(columns.numeric) + sum(columns.sizes),)
-    return Numbers(about.shape[-1]), about.shape
+    return Numbers(about.shape[-1], kind), about.shape
 
 
 def fitted(about: About, cfg: DataConfig, batches: Batches) -> tuple[Front, tuple[int, ...]]:

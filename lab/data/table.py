@@ -10,6 +10,7 @@ from ..errors import UsageError
 from .csv_file import CsvFile
 from .dataset import Column
 
+LARGEST = float(np.finfo(np.float32).max)
 FEW = 20                          # different whole numbers that may be the names of classes
 CATEGORIES = ", and where the column holds categories use data.categorical=[{}]"
 
@@ -67,12 +68,12 @@ def column_of(found: CsvFile, name: str, chosen: bool) -> Column:
 
 
 def table(found: CsvFile, columns: Sequence[Column], may_miss: bool, unseen: str = "error") -> np.ndarray:
-    """[R, F] float32, in the order of `columns`, wherever they stand in the file. An empty number is NaN.
+    """[R, F] float64, in the order of `columns`, wherever they stand in the file. An empty number is NaN.
 
     A category that its column has not is one past the last of them where `unseen` is "other". Raises UsageError, with
     line and column, for one where it is "error", for text instead of a number, and for what is missing and may not.
     """
-    out = np.empty((len(found), len(columns)), np.float32)
+    out = np.empty((len(found), len(columns)))
     for i, column in enumerate(columns):
         if column.categories is None:
             out[:, i] = numbers(found, column.name, may_miss, CATEGORIES.format(column.name))
@@ -82,7 +83,7 @@ def table(found: CsvFile, columns: Sequence[Column], may_miss: bool, unseen: str
 
 
 def numbers(found: CsvFile, name: str, may_miss: bool, hint: str = "") -> np.ndarray:
-    """A column, [R] float32, NaN where it is empty. Raises UsageError for what is no number, or too large for one."""
+    """A column, [R] float64, NaN where it is empty. Raises UsageError for what is no number, or too large for one."""
     fields = found.fields(name, "data.columns")
     if (exact := parsed(fields)) is None:
         text = odd(fields)
@@ -90,11 +91,9 @@ def numbers(found: CsvFile, name: str, may_miss: bool, hint: str = "") -> np.nda
                          f"empty{hint}")
     if not may_miss and (row := first(np.isnan(exact))) is not None:
         raise UsageError(f"{found.at(row, name)}: the number is missing; data.impute=mean, median or zero fills it in")
-    with np.errstate(over="ignore"):
-        values = exact.astype(np.float32)
-    if (row := first(np.isinf(values))) is not None:
+    if (row := first(np.abs(exact) > LARGEST)) is not None:
         raise UsageError(f"{found.at(row, name)}: {fields[row]} is infinite as a 32-bit number")
-    return values
+    return exact
 
 
 def codes(found: CsvFile, column: Column, may_miss: bool, unseen: str) -> np.ndarray:
@@ -126,7 +125,7 @@ class Target:
     whole: bool = False                       # the classes are whole numbers, however they are written
 
     def read(self, found: CsvFile) -> np.ndarray:
-        """[R] int64, the place of the class, or [R, 1] float32. Raises UsageError with the line."""
+        """[R] int64, the place of the class, or [R, 1] float64. Raises UsageError with the line."""
         fields = found.fields(self.name, "data.target")
         if (row := first(map(missing, fields))) is not None:
             raise UsageError(f"{found.at(row, self.name)}: the target is missing; fill it in, or leave the row out")

@@ -108,9 +108,10 @@ def split_of(found: Mapping[str, Array], end: str) -> Held:
 
 
 def narrowed(values: np.ndarray) -> np.ndarray:
-    """float32; what is too large for it is infinite, which the lab finds."""
+    """float64 as it is, all else float32; what is too large for that is infinite, which the lab finds."""
     with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+        small = values.astype(np.float32)
+    return np.where(np.isinf(small), small, values) if values.dtype == np.float64 else small
 
 
 def pictures(x: Array) -> np.ndarray:
@@ -129,7 +130,7 @@ def pictures(x: Array) -> np.ndarray:
         place = tuple(np.argwhere(beyond)[0])
         raise UsageError(f"{x.at}, example {place[0] + 1:,} has a pixel of {found[place]:g}; expected floats from 0 to "
                          "1, or uint8")
-    return narrowed(found)
+    return found.astype(np.float32)
 
 
 def lengths(length: Array, steps: int) -> np.ndarray:

@@ -28,7 +28,7 @@ class Steps:
         """x [N, T, F], 0 beyond the length of each."""
         order = np.argsort(self.of, kind="stable")                                  # the rows, sequence by sequence
         step = np.arange(len(order)) - np.repeat(np.cumsum(self.length) - self.length, self.length)
-        x = np.zeros((len(self.length), longest, self.x.shape[1]), np.float32)
+        x = np.zeros((len(self.length), longest, self.x.shape[1]))
         x[self.of[order], step] = self.x[order]
         return Held(**{name: torch.from_numpy(each) for name, each in (("x", x), ("y", self.y),
                                                                       ("length", self.length.astype(np.int64)))})

@@ -35,8 +35,9 @@ class Whole(Shuffled):
 class Answers(nn.Module):
     """What a network is to others: [B, ...] as the data has them to [B, K], by an estimator behind the preparation."""
 
-    def __init__(self, front: nn.Module, learner: "Fitted"):
+    def __init__(self, front: nn.Module, learner: "Fitted", wide: bool):
         super().__init__()
+        self.wide = wide
         self.front, self.answer = front, learner.answer
 
     def rows(self, x: Tensor) -> np.ndarray:
@@ -45,7 +46,8 @@ class Answers(nn.Module):
             return torch.cat([self.front(part).flatten(1) for part in x.cpu().split(PART)]).numpy()
 
     def forward(self, x: Tensor, length: Tensor | None = None) -> Tensor:
-        return torch.from_numpy(self.answer(self.rows(x))).float().to(x.device)
+        found = torch.from_numpy(self.answer(self.rows(x)))
+        return (found if self.wide else found.float()).to(x.device)
 
 
 class Fitted(Learner):
@@ -63,7 +65,7 @@ class Fitted(Learner):
         self.data, self.settings, self.seed = stream.data, dict(settings), data.compute.seed_for(name)
         self.learned = 0                          # numbers that the fit has learned; 0: there was none yet
         self.held: Estimator = None
-        self.net = Answers(copy.deepcopy(data.front[0]).cpu(), self)
+        self.net = Answers(copy.deepcopy(data.front[0]).cpu(), self, data.about.wide)
 
     @property
     def model(self) -> Estimator:

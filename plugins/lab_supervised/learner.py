@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from lab.compute import Compute
 from lab.config import OneLossConfig
 from lab.contract import Batch
-from lab.data.network import Network
+from lab.data.network import Network, single
 from lab.one_loss import OneLoss
 
 Loss = Callable[[Tensor, Tensor], Tensor]                     # (outputs [B, K], targets [B, ...]) -> their mean, 0-d
@@ -30,7 +30,7 @@ class Predictor(OneLoss):
     def loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         with self.compute.autocast():
             out = self.net(batch["x"], batch.get("length"))
-        out = out.float()                                     # [B, K]
+        out = single(out)                                     # [B, K]
         return self.error(out, batch["y"]), self.look(out.detach(), batch["y"])
 
     def mass(self, batch: Batch) -> Tensor | int:

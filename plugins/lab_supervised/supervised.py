@@ -62,15 +62,15 @@ def hits(out: Tensor, y: Tensor) -> Mapping[str, Tensor]:
 
 
 class Rescaled(nn.Module):
-    """Numbers [B, K] on the scale of their mean and deviation, in their own units."""
+    """Numbers [B, K] on the scale of their mean and deviation, in their own units and of the type that they have."""
 
     mean: Tensor
     deviation: Tensor
 
     def __init__(self, y: Tensor):
         super().__init__()
-        deviation = y.std(0, correction=0)
-        self.register_buffer("mean", y.mean(0))
+        deviation = y.double().std(0, correction=0).to(y.dtype)
+        self.register_buffer("mean", y.double().mean(0).to(y.dtype))
         self.register_buffer("deviation", torch.where(deviation > 0, deviation, 1))
 
     def forward(self, out: Tensor) -> Tensor:
