@@ -11,6 +11,7 @@ FLAGS = {"-m", "--multirun", "-h", "--help", "--hydra-help", "--resolve", "--ver
          "--info", "-i", "-sc", "--shell-completion", "--package", "-p", "--config-dir", "-cd"}
 WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info", "-i"}
 TRIED = 64                        # jobs of a sweep that are checked before the first one starts
+PLAIN = re.compile(r"[\w./:%@?|+=\\-]*", re.ASCII)          # what Hydra reads without quotes
 ADDED = ("agent", "experiment")   # groups that are appended: agent=dqn means +agent=dqn
 
 
@@ -35,7 +36,9 @@ def split(args: list[str]) -> tuple[list[str], list[str]]:
 
 
 def repaired(override: str) -> str:
-    """agent=dqn as +agent=dqn, env.options.x=1 as ++env.options.x=1, and 1e6 as 1000000, for keys that count."""
+    """agent=dqn as +agent=dqn, env.options.x=1 as ++env.options.x=1, 1e6 as 1000000, for keys that count, and a name
+    of a file that Hydra cannot read, such as "a (1).txt", in quotes.
+    """
     name, sign, value = override.partition("=")
     if not sign:
         raise UsageError(f"{override!r} is neither a command nor KEY=VALUE; see python -m lab --help")
@@ -47,7 +50,27 @@ def repaired(override: str) -> str:
         name = f"++{name.lstrip('+')}"
     if re.fullmatch(r"[+-]?\d+(\.\d+)?[eE]\+?\d+", value) and float(value).is_integer() and abs(float(value)) < 1e18:
         value = str(int(Decimal(value)))
+    if not PLAIN.fullmatch(value) and value[0] not in "[{'\"" and "${" not in value and not parses(f"{name}={value}"):
+        value = quoted(value)
     return f"{name}={value}"
+
+
+def quoted(value: str) -> str:
+    """As one word for Hydra, whatever is in it."""
+    doubled = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"'{doubled}'"
+
+
+def parses(override: str) -> bool:
+    """Whether Hydra can read it."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        return False
+    return True
 
 
 def expanded(overrides: list[str]) -> Iterator[list[str]]:

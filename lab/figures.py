@@ -1,5 +1,6 @@
 """Pictures of how good predictions are: uint8 [H, W, 3]. N examples, K classes."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,10 @@ def name(text: str) -> str:
 
 
 def drawn(made: Any) -> Picture:
-    made.canvas.draw()
+    """Letters that the font does not have are boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        made.canvas.draw()
     return np.ascontiguousarray(np.asarray(made.canvas.buffer_rgba())[:, :, :3])
 
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from .argv import key as key_of
+from .argv import parses
 from .config import GROUPS
 from .errors import first_line, nearest
 
@@ -61,8 +62,9 @@ def of_override(text: str, overrides: Sequence[str]) -> str:
     """What Hydra says of an override as a whole, with the override and with what to do; or "" for all else."""
     if text.startswith("Ambiguous value"):
         return f"{text}: several values are a sweep, with -m; one list is [1,2], one text is quoted: \"'1,2'\""
-    if text.startswith("LexerNoViableAlt"):
-        return f"{text.partition(': ')[2]}: a value with such characters is quoted, such as \"KEY=';'\""
+    if unread := next((each for each in overrides if not parses(each)), ""):
+        return (f"{unread} cannot be read: a list is [1,2], and a word with other characters than letters from a to z, "
+                f"digits and . / : - _ is quoted, such as \"{key_of(unread)}=['a (1)',b]\"")
     if text.startswith("Could not append"):
         return f"{text} Write it without +"
     if text.startswith("Unexpected type for root"):

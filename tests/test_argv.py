@@ -1,6 +1,7 @@
 """What is repaired on a command line before Hydra reads it, and what is refused."""
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lab import argv
 from lab.errors import UsageError
@@ -17,6 +18,18 @@ from lab.errors import UsageError
     ("a=1_000", "a=1_000"), ("a=", "a="), ("a=b=c", "a=b=c"), ("a=[1e6]", "a=[1e6]"), ("a=1e6x", "a=1e6x")])
 def test_repaired(given, repaired):
     assert argv.repaired(given) == repaired
+
+
+@pytest.mark.parametrize("value", [
+    "a (1).txt", "ü.txt", "it's", r"a\'b", "a'", "die Art 🐱", ";", "a;b,c", 'a"b', "~/a"])
+def test_a_word_that_hydra_cannot_read_is_quoted(value):
+    parsed = OverridesParser.create().parse_override(argv.repaired(f"data.path={value}"))
+    assert parsed.value() == value and not parsed.is_sweep_override()
+
+
+@pytest.mark.parametrize("value", ["a,b", "[ü]", "{", "'ü'", "${seed}", "a b", "/x-1_2.txt"])
+def test_what_it_can_read_or_what_is_a_list_is_left_as_it_is(value):
+    assert argv.repaired(f"data.path={value}") == f"data.path={value}"
 
 
 def test_a_large_number_keeps_every_digit():

@@ -229,7 +229,9 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
     ([*DQN, "model.hidden=[null]"], "model.hidden[0]=null: expected a value, not null"),
     ([*DQN, "log.sinks=[null]"], "sink has no name"),
     ([*DQN, "agent.discount='value not in range'"], "agent.discount=value not in range: expected a number"),
-    ([*DQN, "seed=;"], "seed=;: a value with such characters is quoted"),
+    ([*DQN, "seed=;"], "seed=;: expected a whole number"),
+    ([*DQN, "model.hidden=[ü]"], "model.hidden=[ü] cannot be read: a list is [1,2], and a word with other characters "
+     "than letters from a to z, digits and . / : - _ is quoted, such as \"model.hidden=['a (1)',b]\""),
     ([*DQN, "seed=1,2"], "several values are a sweep, with -m"), ([*DQN, "+budget.steps=1"], "Write it without +"),
     ([*DQN, "agent.batch_size=abc"], "agent.batch_size=abc: expected a whole number"),
     ([*DQN, "agent.batch_size={a: 1}"], "agent.batch_size={'a': 1}: expected a whole number"),
@@ -265,7 +267,7 @@ def test_a_recipe_is_a_whole_experiment_that_the_command_line_changes(name):
     ([*DQN, "model.activation=rely"], "model.activation=rely is not known. Did you mean 'relu'?"),
     (["+agent=dqn", "env=gym"], "env.id is missing"), ([*DQN, "agent.name=sarsa"], "write agent=sarsa"),
     ([*DQN, "env.name=box"], "env.name=box: the name belongs to the choice; write env=box"),
-    ([*DQN, "model.hidden=[1"], "no viable alternative at input '[1'"),
+    ([*DQN, "model.hidden=[1"], "model.hidden=[1 cannot be read: a list is [1,2], and a word with"),
     (["+agent=dqn", "agent=sarsa"], "agent is given twice"), (["+agent=dqn,sarsa"], "Ambiguous value"),
     ([*DQN, "seed=1", "seed=2"], "seed is given twice: seed=1 and seed=2")],
     ids=lambda case: "-" if isinstance(case, str) else " ".join(case))

@@ -94,6 +94,12 @@ def test_separators(given, between, built):
     assert built(GOOD.replace(",", between), separator=given).about == built(GOOD).about
 
 
+def test_a_field_may_be_long(built):
+    """Python's own limit is 131,072 letters."""
+    assert built(f"age,colour,species\n1,{'x' * 200_000},cat\n2,y,dog\n").about.columns[1].categories == (
+        "x" * 200_000, "y")
+
+
 def test_quoted_fields_hold_anything(built):
     found = built('age,species\n1,"a, ""b"""\n2,"two\nlines"\n')
     assert found.about.classes == ('a, "b"', "two\nlines")

@@ -13,7 +13,7 @@ import torch
 from ..assembly import Assembled
 from ..data.dataset import About
 from ..data.inputs import inputs
-from ..data.network import single
+from ..data.network import told
 from ..errors import UsageError
 from ..modules import evaluating
 from .out import write
@@ -58,7 +58,7 @@ def rows(made: Assembled, about: About, batches: Iterator[Any]) -> Iterator[Row]
                 yield from ({"input": name, "nats": nats} for name, nats in zip(names, cost(x).tolist(), strict=True))
                 continue
             length = batch["length"].to(device) if about.ragged else None
-            out = single(predict(x, length)).cpu()                                          # [B, K]
+            out = told(predict(x, length)).cpu()                                            # [B, K]
             yield from said(about, names, out, made.experiment.learner.says_chances)
 
 

@@ -64,6 +64,7 @@ def read(path: Path, separator: str = ",") -> CsvFile:
 
 def parsed(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Each row with the line in which it begins."""
+    csv.field_size_limit(max(len(text), csv.field_size_limit()))
     reader, line = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True), 1
     try:
         for row in reader:

@@ -11,7 +11,7 @@ from ..compute import Compute
 from ..contract import Batch
 from ..modules import evaluating
 from .loaded import Data
-from .network import Network, single
+from .network import Network, told
 
 Measure = Callable[[Tensor, Tensor], Mapping[str, Any]]       # (outputs [N, K], targets [N, ...]) -> metrics
 
@@ -23,7 +23,7 @@ def outputs(net: Network, compute: Compute, batches: Iterable[Batch]) -> tuple[T
         for batch in batches:
             with compute.autocast():
                 out = net(batch["x"], batch.get("length"))
-            found.append((single(out), batch["y"]))
+            found.append((told(out), batch["y"]))
     outs, targets = zip(*found, strict=True)
     return torch.cat(outs), torch.cat(targets)
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .tokenizer import Tokenizer
 
 LOOK = 1024                       # examples that are looked at together where nothing is learned, at most
+SHOWN = 20                        # columns that are named
 NUMBERS, TOKEN = 2**24, 2**8      # and numbers in them; for so many a token is taken
 
 
@@ -112,7 +113,18 @@ def loaded(cfg: DataConfig, dataset: Dataset, compute: Compute, tokenizers: tupl
     parts = {name: split for name, split in splits.items() if len(split)}
     missing_class(dataset.about, parts["train"])
     about, splits = seen_categories(dataset.about, parts, cfg.unseen)
-    return Data(cfg, about, splits, compute, dataset.notes, tokenizers)
+    return Data(cfg, about, splits, compute, (*dataset.notes, *filled(about, splits["train"], cfg)), tokenizers)
+
+
+def filled(about: About, train: Split, cfg: DataConfig) -> list[str]:
+    """What is missing in the training split, to be told: by column."""
+    if cfg.impute == "none" or not isinstance(train, Held) or not about.columns:
+        return []
+    counts = train.tensors["x"].isnan().flatten(0, -2).sum(0).tolist()                      # [F]
+    missing = [f"{column.name} ({count:,})" for column, count in zip(about.columns, counts, strict=True) if count]
+    more = f" and {len(missing) - SHOWN} more columns" if len(missing) > SHOWN else ""
+    return [f"missing in the training split, filled in by data.impute={cfg.impute}: {', '.join(missing[:SHOWN])}{more}"
+            ] if missing else []
 
 
 def parted(cfg: DataConfig, dataset: Dataset) -> dict[str, Split]:

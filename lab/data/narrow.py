@@ -41,6 +41,7 @@ def narrowed(dataset: Dataset) -> Dataset:
 
 
 def with_type(split: Held, kind: torch.dtype, examples: bool) -> Held:
-    """Its numbers of this type, without `examples` those of the targets alone."""
-    return Held(**{key: tensor.to(kind) if tensor.is_floating_point() and (examples or key == "y") else tensor
-                   for key, tensor in split.tensors.items()})
+    """Its numbers of this type, without `examples` those of the targets alone; itself where they are."""
+    found = {key: tensor.to(kind) if tensor.is_floating_point() and (examples or key == "y") else tensor
+             for key, tensor in split.tensors.items()}
+    return split if all(found[key] is tensor for key, tensor in split.tensors.items()) else Held(**found)

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from ..errors import UsageError
+from ..errors import Diverged, UsageError
 from ..layers import Row, rows
 from ..modules import mixes
 from ..world import World
@@ -31,6 +31,14 @@ class Network(nn.Module):
 def single(out: Tensor) -> Tensor:
     """Outputs in single precision; those in double are numbers that need it."""
     return out if out.dtype == torch.float64 else out.float()
+
+
+def told(out: Tensor) -> Tensor:
+    """The same, of a network that is to be used. Raises Diverged for what is no number."""
+    if not out.isfinite().all():
+        raise Diverged("the network says what is no number: it has diverged; use an earlier checkpoint of the run, or "
+                       "train anew with a smaller optimizer.lr")
+    return single(out)
 
 
 def as_rows(x: Tensor) -> Tensor:

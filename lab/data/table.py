@@ -128,7 +128,9 @@ class Target:
         """[R] int64, the place of the class, or [R, 1] float64. Raises UsageError with the line."""
         fields = found.fields(self.name, "data.target")
         if (row := first(map(missing, fields))) is not None:
-            raise UsageError(f"{found.at(row, self.name)}: the target is missing; fill it in, or leave the row out")
+            word = f" ({fields[row]!r} stands for that)" if fields[row] else ""
+            raise UsageError(f"{found.at(row, self.name)}: the target is missing{word}; fill it in, or leave the row "
+                             "out")
         if not self.classes:
             return numbers(found, self.name, True, "; data.task=classes takes each value for a class")[:, None]
         known = {name: i for i, name in enumerate(self.classes)}

@@ -61,7 +61,8 @@ def arrays(path: Path, cfg: Npz) -> Mapping[str, Array]:
                 elif name == "x" or key != getattr(defaults, name):
                     raise UsageError(f"data.{name}={key}: {path} has no such array. {closest(key, there)}")
     except zipfile.BadZipFile as error:
-        raise UsageError(f"{path} is no .npz file, or a damaged one: {error}") from None
+        single = "; a single array is packed by numpy.savez('data.npz', x=array)" if path.suffix == ".npy" else ""
+        raise UsageError(f"{path} is no .npz file, or a damaged one: {error}{single}") from None
     return found
 
 
@@ -85,7 +86,7 @@ def kind_of(x: Array) -> str:
     kind = KINDS.get("floats" if floats else str(x.values.dtype), {}).get(x.values.ndim)
     if kind is None:
         raise UsageError(f"{x.said}; expected uint8 [N,H,W], [N,C,H,W] or [N,H,W,C], or floats [N,F], [N,T,F] or "
-                         "[N,C,H,W]")
+                         "[N,C,H,W], such as x.astype('float32')")
     return kind
 
 

@@ -7,6 +7,7 @@ from lab.data.pixels import SUFFIXES, files, is_picture
 from lab.errors import UsageError, closest, nearest
 
 SPLITS = ("train", "valid", "test")
+HIDDEN = (".", "__MACOSX")        # beginnings; the second is what macOS packs beside the folders
 KNOWN = (*SPLITS, "training", "validation", "val", "testing")
 Pictures = Sequence[tuple[str, int]]          # name relative to the root, number of the class
 Chosen = Mapping[str, Pictures]               # of each split
@@ -51,4 +52,4 @@ def split_folders(root: Path) -> Mapping[str, Path]:
 
 
 def folders(where: Path) -> list[Path]:
-    return sorted(each for each in where.iterdir() if each.is_dir() and not each.name.startswith("."))
+    return sorted(each for each in where.iterdir() if each.is_dir() and not each.name.startswith(HIDDEN))

@@ -33,6 +33,8 @@ def build(cfg: Labelled) -> Texts:
 
 def text_of(found: csv_file.CsvFile, classes: tuple[str, ...], cfg: Labelled) -> Text:
     """Raises UsageError, with the line, for a text that is empty, and for a class that the training split has not."""
+    if cfg.text == cfg.label:
+        raise UsageError(f"data.text and data.label are both {cfg.text!r}; expected two columns")
     texts, labels = found.fields(cfg.text, "data.text"), found.fields(cfg.label, "data.label")
     for i, (text, label) in enumerate(zip(texts, labels, strict=True)):
         if not text:
