@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from lab.commands.predict import said
+from lab.data import network
 from lab.data.dataset import About
-from lab.data.network import told
 from lab.errors import Diverged, ResumeError
 
 QUIET = ("evaluate.every=100_000", "budget.epochs=30")
@@ -100,8 +100,8 @@ def test_a_table_is_evaluated_as_it_was_or_with_another_test_file(lab, table, tm
 
 def test_a_network_that_has_diverged_says_nothing():
     with pytest.raises(Diverged, match="it has diverged; use an earlier checkpoint"):
-        told(torch.tensor([[1.0, float("nan")]]))
-    assert told(torch.tensor([[1.5]], dtype=torch.bfloat16)).dtype == torch.float32
+        network.told(torch.tensor([[1.0, float("nan")]]))
+    assert network.told(torch.tensor([[1.5]], dtype=torch.bfloat16)).dtype == torch.float32
 
 
 def test_as_json_in_a_file(lab, houses, tmp_path):
