@@ -121,6 +121,9 @@ def test_what_is_not_measured_is_told(data, classes, most, told, caplog):
         found = at_the_end(lambda n, rng, label: None, other, "test", most)
     assert ("gallery" in found) is (bool(classes) and bool(most)) and "wall" in found
     assert ("what is made will not be measured" in caplog.text) is told
+    caplog.clear()
+    at_the_end(lambda n, rng, label: None, replace(other, there=False), "test", most)
+    assert not caplog.text                        # of what stands in for data there is nothing to tell
 
 
 def test_it_is_trained_once_and_kept(data, monkeypatch, tmp_path):

@@ -33,7 +33,8 @@ class Described(Exhibition):
         """With an example of every class, all zeros: what is fitted on them is replaced by what was saved."""
         assert self.run is not None
         tokenizers = saved(self.run, self.cfg.data.segment) if self.about.kind in SPOKEN else ()
-        return Data(self.cfg.data, self.about, {"train": stand_in(self.about)}, self.compute, (), tokenizers)
+        return Data(self.cfg.data, self.about, {"train": stand_in(self.about)}, self.compute, (), tokenizers,
+                    there=False)
 
 
 def stand_in(about: About) -> Split:

@@ -40,6 +40,7 @@ class Data:
     compute: Compute
     said: tuple[str, ...] = ()
     tokenizers: tuple["Tokenizer", ...] = ()    # of text: that of x, and of pairs that of y, which may be the same
+    there: bool = True                        # False: only what describes it is true, and examples stand in for it
 
     def stream(self, batch_size: int, parts: int = 0) -> Shuffled:
         """Shuffled batches of the training split, changed as data.augment says; of text a batch has similar lengths.

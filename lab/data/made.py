@@ -24,13 +24,13 @@ def at_the_end(sample: Sample, data: Data, split: str, most: int) -> dict[str, E
     """All that there are for this data, `split` before each name."""
     prefix = f"{split}/"
     found = measured(sample, data, split, most, prefix)
-    if most and not found:
+    if most and Lessons.fits(sample, data):
+        found["lessons"] = Lessons(sample, data, split, most, prefix)
+    if most and not found and data.there:
         LOG.info("what is made will not be measured: that takes a table or pictures of two classes, and more than 10 "
                  "examples in the %s split", split)
     if data.about.kind == "picture":
         found["wall"] = Wall(sample, data.compute, prefix)
-    if most and Lessons.fits(sample, data):
-        found["lessons"] = Lessons(sample, data, split, most, prefix)
     if most and Inception.fits(data):
         found["inception"] = Inception(sample, data, split, most, prefix)
     return found
