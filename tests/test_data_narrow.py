@@ -34,6 +34,13 @@ def test_one_column_decides_for_all_numbers_and_splits():
     assert not found.about.wide and {each.dtype for each in found.splits["train"].tensors.values()} == {torch.float32}
 
 
+def test_what_fills_up_sequences_does_not_count():
+    """Zeros beyond the end of the second would make the range of its times large."""
+    x = torch.tensor([[[START + 1], [START + 9]], [[START + 5], [0]]], dtype=torch.float64)
+    about = About("sequence", (2, 1), columns=(Column("t"),), ragged=True)
+    assert narrowed(Dataset(about, {"train": Held(x=x, length=torch.tensor([2, 1]))})).about.wide
+
+
 def test_pictures_keep_their_type_whatever_their_targets_are():
     x, y = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([[START], [START + 1]], dtype=torch.float64)
     found = narrowed(Dataset(About("picture", (1, 4, 4), targets=("y",)), {"train": Held(x=x, y=y)}))

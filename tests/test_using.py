@@ -101,6 +101,7 @@ def test_a_table_is_evaluated_as_it_was_or_with_another_test_file(lab, table, tm
 def test_a_network_that_has_diverged_says_nothing():
     with pytest.raises(Diverged, match="it has diverged; use an earlier checkpoint"):
         network.told(torch.tensor([[1.0, float("nan")]]))
+    assert network.told(torch.tensor([[1.0, -float("inf")]])).shape == (1, 2)      # a class that cannot be
     assert network.told(torch.tensor([[1.5]], dtype=torch.bfloat16)).dtype == torch.float32
 
 

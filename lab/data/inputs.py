@@ -31,8 +31,7 @@ def inputs(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str],
 
     `cfg` is the config of the data that was learned from. Raises UsageError, with file and row.
     """
-    packing = host().entry("data", "npz").config
-    arrayed = about.kind == "picture" or isinstance(cfg, packing)          # numbers have no names in a .npz file
+    arrayed = about.kind == "picture" or cfg.name == "npz"                 # numbers have no names in a .npz file
     for packed, some in groupby(paths, lambda path: arrayed and path.endswith(".npz")):
         if packed:
             yield from arrays(about, dtype, cfg, list(some))
@@ -47,10 +46,10 @@ def inputs(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str],
 
 def arrays(about: About, dtype: torch.dtype, cfg: Any, paths: Sequence[str]) -> Iterator[tuple[list[str], Batch]]:
     """Of .npz files, read as data=npz reads them, under the names in the config; examples count from 1."""
-    entry = host().entry("data", "npz")
-    names = {name: getattr(cfg, name) for name in ("x", "length")} if isinstance(cfg, entry.config) else {}
+    config, build = host().entry("data", "npz").config, host().load("data", "npz")
+    names = {name: getattr(cfg, name) for name in ("x", "length")} if cfg.name == "npz" else {}
     for path in paths:
-        found = host().load("data", "npz")(entry.config(name="npz", path=str(file(path, "INPUT")), **names))
+        found = build(config(name="npz", path=str(file(path, "INPUT")), **names))
         kind, shape, split = found.about.kind, found.about.shape, found.splits["train"]
         steps = 1 if about.ragged else 0                            # of which there may be others
         if kind != about.kind or shape[steps:] != about.shape[steps:] or found.about.ragged > about.ragged:

@@ -23,9 +23,9 @@ def outputs(net: Network, compute: Compute, batches: Iterable[Batch]) -> tuple[T
         for batch in batches:
             with compute.autocast():
                 out = net(batch["x"], batch.get("length"))
-            found.append((told(out), batch["y"]))
+            found.append((out, batch["y"]))
     outs, targets = zip(*found, strict=True)
-    return torch.cat(outs), torch.cat(targets)
+    return told(torch.cat(outs)), torch.cat(targets)
 
 
 class Judge:

@@ -1,5 +1,6 @@
 """How exactly numbers are held. N examples, F numbers."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -32,12 +33,18 @@ def narrowed(dataset: Dataset) -> Dataset:
     double, which their scale takes back. Splits that are not in memory stay as they are.
     """
     held = {name: split for name, split in dataset.splits.items() if isinstance(split, Held)}
-    doubles = [(split, key) for split in held.values() for key in ("x", "y")
-               if key in split.tensors and split.tensors[key].dtype == torch.float64]
-    wide = any(lossy(split.tensors[key]) for split, key in doubles)
+    wide = any(lossy(numbers) for split in held.values() for numbers in looked_at(split))
     new = {name: with_type(split, torch.float64 if wide else torch.float32, dataset.about.kind != "picture")
            for name, split in held.items()}
     return replace(dataset, about=replace(dataset.about, wide=wide), splits={**dataset.splits, **new})
+
+
+def looked_at(split: Held) -> Iterator[Tensor]:
+    """Examples and targets, of sequences the steps that they have."""
+    x, y, length = (split.tensors.get(name) for name in ("x", "y", "length"))
+    if x is not None and length is not None:
+        x = x[torch.arange(x.shape[1]) < length[:, None]]                                   # [M, F]
+    yield from (each for each in (x, y) if each is not None)
 
 
 def with_type(split: Held, kind: torch.dtype, examples: bool) -> Held:

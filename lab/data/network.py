@@ -34,8 +34,10 @@ def single(out: Tensor) -> Tensor:
 
 
 def told(out: Tensor) -> Tensor:
-    """The same, of a network that is to be used. Raises Diverged for what is no number."""
-    if not out.isfinite().all():
+    """The same, of a network that is to be used. Raises Diverged for NaN and for infinity; minus infinity is a class
+    that cannot be.
+    """
+    if not (out < torch.inf).all():
         raise Diverged("the network says what is no number: it has diverged; use an earlier checkpoint of the run, or "
                        "train anew with a smaller optimizer.lr")
     return single(out)
